@@ -1,0 +1,35 @@
+"""Where the lab's data lies: bundled voices, cards, claims, measured results."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tts_lab.errors import WeightsError
+
+VARIABLE = "TTS_LAB_DATA"
+
+
+def data_dir() -> Path:
+    """Folder of the bundled data: what TTS_LAB_DATA names, else `data` beside the package.
+
+    Raises WeightsError where there is no such folder.
+    """
+    named = os.environ.get(VARIABLE)
+    folder = Path(named).expanduser() if named else Path(__file__).resolve().parent.parent / "data"
+    if folder.is_dir():
+        return folder
+    if named:
+        raise WeightsError(f"{VARIABLE} names {folder}, which is not a folder; set it to the lab's data folder.")
+    raise WeightsError(
+        f"The lab's data folder {folder} is missing; run the lab from its complete checkout, "
+        f"or set {VARIABLE} to where the data folder lies."
+    )
+
+
+def voices_dir() -> Path:
+    """Folder of the bundled voices. Raises WeightsError where it is missing."""
+    folder = data_dir() / "voices"
+    if not folder.is_dir():
+        raise WeightsError(f"There are no bundled voices: {folder} is missing; get the complete checkout of the lab.")
+    return folder
