@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))  # for fake_system, which other processes import too
+
+
+@pytest.fixture
+def system():
+    from fake_system import ToneSystem
+
+    return ToneSystem()
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """The name of a system that is registered for the length of a test."""
+    from tts_lab import systems
+
+    monkeypatch.setitem(systems.SYSTEMS, "fake", "fake_system")
+    return "fake"

@@ -1,0 +1,66 @@
+"""tts_lab: a laboratory for Mandarin speech synthesis on small machines.
+
+    from tts_lab import load_system, say
+    speech = say(load_system("mini"), "今天天气真好，我们一起去公园吧！")
+
+Names are imported when they are first used, so that `import tts_lab` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tts_lab.errors import LabError
+    from tts_lab.memory.meter import Meter, NullMeter, TimeMeter
+    from tts_lab.pipeline import say, speak, speak_to_file
+    from tts_lab.receipt import Receipt
+    from tts_lab.recipe import Recipe
+    from tts_lab.systems import load_system
+    from tts_lab.types import Chunk, Mel, Prompt, Request, Semantic, Speech, Wave
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "tts_lab.errors": ("LabError",),
+    "tts_lab.memory.meter": ("Meter", "NullMeter", "TimeMeter"),
+    "tts_lab.pipeline": ("say", "speak", "speak_to_file"),
+    "tts_lab.receipt": ("Receipt",),
+    "tts_lab.recipe": ("Recipe",),
+    "tts_lab.systems": ("load_system",),
+    "tts_lab.types": ("Chunk", "Mel", "Prompt", "Request", "Semantic", "Speech", "Wave"),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "Chunk",
+    "LabError",
+    "Mel",
+    "Meter",
+    "NullMeter",
+    "Prompt",
+    "Receipt",
+    "Recipe",
+    "Request",
+    "Semantic",
+    "Speech",
+    "TimeMeter",
+    "Wave",
+    "load_system",
+    "say",
+    "speak",
+    "speak_to_file",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'tts_lab' has no attribute {name!r}; it has {', '.join(__all__)}")
+    value = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

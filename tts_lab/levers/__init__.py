@@ -1,0 +1,1 @@
+"""Levers: one optimisation a file, usable on every system."""

@@ -1,0 +1,59 @@
+"""Where a system's stages live, and in which number format: the levers `precision` and `offload`.
+
+Saves: half the bytes of weights and activations with fp16 or bf16; with offload "stage", all but the running stage's
+weights. Costs: rounding; with offload, one transfer of a stage's weights for every use. Does nothing on a CPU, where
+there is nowhere else to wait and half precision is slower than single.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar, cast
+
+import torch
+from torch import nn
+
+M = TypeVar("M", bound=nn.Module)
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+class Residency:
+    """Lends a device copies of a system's stages, whose originals stay in the computer's memory.
+
+    An original is never changed, so that one recipe's precision leaves no trace in the next one's.
+    """
+
+    def __init__(self, device: torch.device | str) -> None:
+        self.device = torch.device(device)
+        self._copies: dict[tuple[nn.Module, str], nn.Module] = {}  # modules hash by identity
+
+    @contextmanager
+    def use(self, original: M, precision: str = "fp32", offload: str = "none") -> Iterator[M]:
+        """The stage, ready on the device; with offload "stage" every other one has left it.
+
+        precision: of PRECISIONS. On a CPU the original itself is used, whatever the two levers say.
+        """
+        if self.device.type == "cpu":
+            yield original
+            return
+        key = (original, precision)
+        self._evict(key, everything_else=offload == "stage")
+        if key not in self._copies:
+            self._copies[key] = copy.deepcopy(original).to(self.device, PRECISIONS[precision])
+        try:
+            yield cast(M, self._copies[key])
+        finally:
+            if offload == "stage":
+                del self._copies[key]
+
+    def resident(self) -> tuple[nn.Module, ...]:
+        """Originals of the stages that have a copy on the device."""
+        return tuple(original for original, _ in self._copies)
+
+    def _evict(self, keep: tuple[nn.Module, str], everything_else: bool) -> None:
+        for key in list(self._copies):
+            same_stage = key[0] is keep[0]
+            if key != keep and (everything_else or same_stage):
+                del self._copies[key]

@@ -1,0 +1,1 @@
+"""Meters: what a run costs, stage by stage. This package knows nothing of speech."""

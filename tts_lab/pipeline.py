@@ -1,0 +1,207 @@
+"""The spine: text in, speech out, one chunk at a time.
+
+Axes: b batch (1 here), s samples.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from tts_lab.audio.files import AudioWriter
+from tts_lab.audio.join import concatenate, crossfade
+from tts_lab.errors import RecipeError, TextError, VoiceError
+from tts_lab.memory.meter import Meter, NullMeter, TimeMeter, peak_process_bytes
+from tts_lab.receipt import Receipt, environment
+from tts_lab.recipe import Recipe
+from tts_lab.types import Prompt, Request, Speech, Wave
+
+if TYPE_CHECKING:
+    from tts_lab.types import System
+
+SLOWEST, FASTEST = 0.5, 2.0  # speaking rate relative to the voice's own
+LAST_SEED = 2**63 - 1
+
+OnWave = Callable[[Wave], None]
+OnPrompt = Callable[[Prompt], None]
+
+
+def speak(
+    system: System,
+    request: Request,
+    recipe: Recipe,
+    meter: Meter | None = None,
+    on_prompt: OnPrompt | None = None,
+) -> Iterator[Wave]:
+    """Speak a request chunk by chunk: yields one Wave each, as soon as it is made.
+
+    on_prompt: called with the voice once it is known. Raises LabError (at the first `next`) where the request cannot be
+    spoken.
+    """
+    meter = meter or NullMeter()
+    request = checked(system, request)
+    with _stage(meter, "speaker"):
+        prompt = system.speaker(request, recipe)
+    if on_prompt:
+        on_prompt(prompt)
+    for chunk in system.split(request, recipe):
+        with _stage(meter, "semantic"):
+            tokens = system.semantic(chunk, prompt, recipe)
+        with _stage(meter, "acoustic"):
+            mel = system.acoustic(tokens, prompt, recipe)
+        with _stage(meter, "vocoder"):
+            wave = system.vocoder(mel, recipe)
+        yield wave
+
+
+@contextmanager
+def _stage(meter: Meter, name: str) -> Iterator[None]:
+    """One stage, without autograd. Inference mode must end before the spine yields, or it leaks into the caller."""
+    with torch.inference_mode(), meter.stage(name):
+        yield
+
+
+def say(
+    system: System,
+    request: Request | str,
+    recipe: Recipe | None = None,
+    meter: Meter | None = None,
+    on_wave: OnWave | None = None,
+) -> Speech:
+    """Speak a request and keep all of it: the joined sound, its pieces, and the receipt.
+
+    request: a Request, or just the text. recipe: None is the default one. meter: None takes the time of each stage.
+    on_wave: called with each piece as it is made. Raises LabError where the request cannot be spoken.
+    """
+    run = _Run(system, request, recipe, meter)
+    waves: list[Wave] = []
+
+    def keep(wave: Wave) -> None:
+        waves.append(wave)
+        if on_wave:
+            on_wave(wave)
+
+    samples = concatenate(run.sound(keep))
+    return Speech(run.request, run.recipe, samples, system.sample_rate, tuple(waves), run.receipt())
+
+
+def speak_to_file(
+    system: System,
+    request: Request | str,
+    path: str | Path,
+    recipe: Recipe | None = None,
+    meter: Meter | None = None,
+    on_wave: OnWave | None = None,
+) -> Receipt:
+    """Speak a request into a sound file, piece by piece: memory does not grow with the text.
+
+    path: ends in .wav, .flac, .ogg or .mp3. The file appears when it is complete; whatever interrupts leaves none.
+    Other arguments as for `say`. Raises OutputError before any work where the file cannot be written.
+    """
+    run = _Run(system, request, recipe, meter)
+    with AudioWriter(path, system.sample_rate) as writer:
+        for piece in run.sound(on_wave):
+            writer.write(piece)
+    return run.receipt()
+
+
+def checked(system: System, request: Request) -> Request:
+    """The request with its voice filled in. Raises LabError where text, voice, speed or seed cannot be."""
+    if not isinstance(request.text, str) or not request.text.strip():
+        raise TextError("There is no text to speak; give some Chinese text, such as 你好。")
+    if any("\ud800" <= character <= "\udfff" for character in request.text):
+        raise TextError("The text is not valid Unicode (half of a character, or another encoding); give it as UTF-8.")
+    _check_speed(request.speed)
+    if isinstance(request.seed, bool) or not isinstance(request.seed, int) or not 0 <= request.seed <= LAST_SEED:
+        raise RecipeError(f"seed must be a whole number from 0 to {LAST_SEED}, but is {request.seed!r}.")
+    if request.reference is not None:
+        return request
+    if request.voice is None:
+        return dataclasses.replace(request, voice=system.voices[0])
+    if request.voice not in system.voices:
+        raise VoiceError(
+            f"{system.name} has no voice {request.voice!r}{_nearest(request.voice, system.voices)}; "
+            f"its voices are {', '.join(system.voices)}."
+        )
+    return request
+
+
+class _Run:
+    """One request on its way through the spine, and the sums that its receipt needs."""
+
+    def __init__(self, system: System, request: Request | str, recipe: Recipe | None, meter: Meter | None) -> None:
+        self.system = system
+        self.recipe = recipe or Recipe()
+        self.request = checked(system, Request(request) if isinstance(request, str) else request)
+        self.meter = meter or TimeMeter()
+        self.start = time.perf_counter()
+        self.chunks = self.evaluations = self.samples = 0
+        self.unknown: dict[str, None] = {}  # an ordered set
+        self.prompt: Prompt | None = None
+
+    def sound(self, on_wave: OnWave | None = None) -> Iterator[Tensor]:
+        """The joined sound, as a stream of (s,) tensors. Raises TextError where there was nothing to say."""
+        fade = round(self.recipe.crossfade_ms / 1000 * self.system.sample_rate)
+        for piece in crossfade(self._pieces(on_wave), fade):
+            self.samples += piece.shape[-1]
+            yield piece
+        if not self.samples:
+            raise TextError("Nothing in the text can be spoken; give some Chinese text, such as 你好。")
+
+    def _pieces(self, on_wave: OnWave | None) -> Iterator[Tensor]:
+        for wave in speak(self.system, self.request, self.recipe, self.meter, self._keep_prompt):
+            self.chunks += 1
+            self.evaluations += wave.mel.evaluations
+            self.unknown.update(dict.fromkeys(wave.mel.semantic.unknown))
+            if on_wave:
+                on_wave(wave)
+            yield wave.samples[0].float().cpu()
+
+    def _keep_prompt(self, prompt: Prompt) -> None:
+        self.prompt = prompt
+
+    def receipt(self) -> Receipt:
+        """What the run has cost so far."""
+        device = str(getattr(self.system, "device", "cpu"))
+        return Receipt(
+            system=self.system.name,
+            voice=self.prompt.voice if self.prompt else "",
+            recipe=self.recipe,
+            seed=self.request.seed,
+            chunks=self.chunks,
+            audio_seconds=self.samples / self.system.sample_rate,
+            wall_seconds=time.perf_counter() - self.start,
+            evaluations=self.evaluations,
+            peak_process_bytes=peak_process_bytes(),
+            stages=dict(self.meter.stages),
+            notes=self._notes(device),
+            unknown=tuple(self.unknown),
+            environment=environment(device),
+        )
+
+    def _notes(self, device: str) -> tuple[str, ...]:
+        """What the recipe says of itself; what the system adds, such as a lever that it does not have; of the clip."""
+        own = getattr(self.system, "notes", None)
+        clip = self.prompt.extra.get("notes", ()) if self.prompt else ()
+        return (*self.recipe.notes(device), *(own(self.recipe) if own else ()), *clip)
+
+
+def _check_speed(speed: float) -> None:
+    if isinstance(speed, bool) or not isinstance(speed, int | float) or not math.isfinite(speed):
+        raise RecipeError(f"speed must be a number from {SLOWEST} to {FASTEST}, but is {speed!r}.")
+    if not SLOWEST <= speed <= FASTEST:
+        raise RecipeError(f"speed must be from {SLOWEST} to {FASTEST} times the voice's own, but is {speed:g}.")
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,308 @@
+"""A recipe: the levers that decide how a request is run. Frozen, strict, and readable as YAML."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import numbers
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tts_lab.errors import RecipeError
+
+Check = Callable[[str, Any], Any]  # (lever, value) -> the value in its own type, or RecipeError
+
+
+def whole(low: int, high: int) -> Check:
+    """A whole number from `low` to `high`."""
+
+    def check(lever: str, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            _refuse(lever, f"a whole number from {low} to {high}", value)
+        if not low <= int(value) <= high:
+            _refuse(lever, f"from {low} to {high}", value)
+        return int(value)
+
+    return check
+
+
+def real(low: float, high: float) -> Check:
+    """A finite number from `low` to `high`."""
+
+    def check(lever: str, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            _refuse(lever, f"a number from {low:g} to {high:g}", value)
+        number = float(value)
+        if not math.isfinite(number) or not low <= number <= high:
+            _refuse(lever, f"a finite number from {low:g} to {high:g}", value)
+        return number
+
+    return check
+
+
+def one_of(*names: str) -> Check:
+    """One of a few names."""
+
+    def check(lever: str, value: Any) -> str:
+        if not isinstance(value, str) or value not in names:
+            guess = _nearest(value, names) if isinstance(value, str) else ""
+            _refuse(lever, f"one of {', '.join(names)}", value, guess)
+        return value
+
+    return check
+
+
+def switch(lever: str, value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        _refuse(lever, "true or false", value)
+    return value
+
+
+LEVERS: dict[str, tuple[Check, str]] = {
+    "steps": (whole(1, 1000), "solver steps of the acoustic model"),
+    "solver": (
+        one_of("euler", "midpoint", "heun"),
+        "how one step is taken; midpoint and heun evaluate the model twice",
+    ),
+    "schedule": (one_of("uniform", "sway"), "where the steps lie; sway takes small ones first"),
+    "guidance": (real(0, 10), "strength of classifier-free guidance; 0 is off, anything else doubles the evaluations"),
+    "guidance_mode": (one_of("batched", "sequential"), "both halves of guidance in one call, or one after the other"),
+    "temperature": (real(0, 2), "spread of the semantic model's draws; 0 always takes the most likely code"),
+    "precision": (one_of("fp32", "fp16", "bf16"), "number format of weights and activations"),
+    "max_chars": (whole(10, 500), "longest piece of text spoken in one go, in characters"),
+    "attention": (one_of("auto", "sdpa", "math"), "attention kernel: fused (sdpa) or step by step (math)"),
+    "cache": (one_of("static", "growing"), "key-value cache: reserved at full length, or grown as needed"),
+    "checkpointing": (switch, "recompute activations in a backward pass instead of keeping them"),
+    "offload": (one_of("none", "stage"), "where idle stages wait: on the device, or in the computer's memory"),
+    "crossfade_ms": (real(0, 500), "overlap of neighbouring pieces of speech, in milliseconds"),
+}
+
+CALLS_PER_STEP = {"euler": 1, "midpoint": 2, "heun": 2}
+
+# The article's own names, as they stand under `inference:` in its YAML.
+ARTICLE: dict[str, tuple[str, Check, Callable[[Any], Any]]] = {
+    "diffusion_steps": ("steps", LEVERS["steps"][0], int),
+    "use_fp16": ("precision", switch, lambda on: "fp16" if on else "fp32"),
+    "enable_gradient_checkpointing": ("checkpointing", switch, bool),
+    "cpu_offload": ("offload", switch, lambda on: "stage" if on else "none"),
+    "max_text_length_per_chunk": ("max_chars", LEVERS["max_chars"][0], int),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a request is run; every field is a lever, explained in `LEVERS`. The defaults are the lab's own choice.
+
+    Raises RecipeError for a value of the wrong type or out of its range.
+    """
+
+    steps: int = 4
+    solver: str = "euler"
+    schedule: str = "sway"
+    guidance: float = 1.0
+    guidance_mode: str = "batched"
+    temperature: float = 0.7
+    precision: str = "fp32"
+    max_chars: int = 60
+    attention: str = "auto"
+    cache: str = "static"
+    checkpointing: bool = False
+    offload: str = "none"
+    crossfade_ms: float = 20.0
+
+    def __post_init__(self) -> None:
+        for lever, (check, _) in LEVERS.items():
+            object.__setattr__(self, lever, check(lever, getattr(self, lever)))
+
+    @property
+    def evaluations_per_chunk(self) -> int:
+        """Model evaluations of the acoustic stage for one chunk: guidance doubles the solver's own calls.
+
+        Batched guidance is one call on twice the batch: counted as two, because it is the work of two.
+        """
+        return self.steps * CALLS_PER_STEP[self.solver] * (2 if self.guidance > 0 else 1)
+
+    @property
+    def name(self) -> str:
+        """Name of the preset that this recipe equals; of any other recipe, how it differs from the default."""
+        for name, (recipe, _) in PRESETS.items():
+            if recipe == self:
+                return name
+        moved = ", ".join(f"{f.name} {getattr(self, f.name)}" for f in fields(self) if self._moved(f.name))
+        return f"default with {moved}"
+
+    def replace(self, **levers: Any) -> Recipe:
+        """A copy with some levers moved. Raises RecipeError for an unknown lever or a bad value."""
+        _only_known(levers)
+        return dataclasses.replace(self, **levers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every lever and its value."""
+        return dataclasses.asdict(self)
+
+    def to_yaml(self) -> str:
+        """YAML that `Recipe.load` reads back to an equal recipe."""
+        import yaml
+
+        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+    @classmethod
+    def from_dict(cls, levers: Mapping[str, Any]) -> Recipe:
+        """A recipe from our own keys, or from the article's under `inference`, which change `article-original`."""
+        if "inference" not in levers:
+            _only_known(levers)
+            return cls().replace(**levers)
+        if len(levers) > 1:
+            other = ", ".join(str(key) for key in levers if key != "inference")
+            raise RecipeError(
+                f"The recipe mixes the article's section 'inference' with {other}: write all of it in one way."
+            )
+        return _ORIGINAL.replace(**_from_article(levers["inference"]))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recipe:
+        """A recipe from a YAML file. Raises RecipeError naming the file and what is wrong in it."""
+        try:
+            return cls.from_dict(_read_yaml(Path(path)))
+        except RecipeError as error:
+            raise RecipeError(f"{path}: {error}") from None
+
+    @classmethod
+    def named(cls, name: str) -> Recipe:
+        """A preset by its name (see `PRESETS`)."""
+        if name not in PRESETS:
+            raise RecipeError(
+                f"No recipe is called {name!r}{_nearest(name, PRESETS)}; "
+                f"there are {', '.join(PRESETS)}, or give a YAML file."
+            )
+        return PRESETS[name][0]
+
+    @classmethod
+    def find(cls, name_or_path: str | Path) -> Recipe:
+        """A preset if the name is one, else the YAML file of that name."""
+        text = str(name_or_path)
+        is_file = text.endswith((".yaml", ".yml")) or (text not in PRESETS and Path(text).is_file())
+        return cls.load(text) if is_file else cls.named(text)
+
+    def excludes(self) -> tuple[str, ...]:
+        """Sentences naming each lever of this recipe that another of its levers leaves without effect."""
+        found = []
+        if self.guidance == 0 and self._moved("guidance_mode"):
+            found.append(f"guidance_mode {self.guidance_mode} changes nothing: guidance is off.")
+        if self.steps == 1 and self._moved("schedule"):
+            found.append(f"schedule {self.schedule} changes nothing: a single step spans the whole way.")
+        return tuple(found)
+
+    def notes(self, device: str = "cpu") -> tuple[str, ...]:
+        """Sentences for levers that do nothing when this recipe speaks on `device` ("cpu", "cuda", ...)."""
+        found = list(self.excludes())
+        on_cpu = str(device).startswith("cpu")
+        if self.checkpointing:
+            found.append("checkpointing saves nothing here: speech runs without autograd, which keeps no activations.")
+        if self.offload != "none" and on_cpu:
+            found.append(f"offload {self.offload} changes nothing: on a CPU there is nowhere else to wait.")
+        if self.precision != "fp32" and on_cpu:
+            found.append(f"precision {self.precision} is computed in fp32: the CPU path has no half precision.")
+        return tuple(found)
+
+    def _moved(self, lever: str) -> bool:
+        return getattr(self, lever) != type(self).__dataclass_fields__[lever].default
+
+
+def _from_article(section: Any) -> dict[str, Any]:
+    if not isinstance(section, Mapping):
+        raise RecipeError(f"inference must hold keys and values ({', '.join(ARTICLE)}), but is {_show(section)}.")
+    levers = {}
+    for key, value in section.items():
+        if key not in ARTICLE:
+            raise RecipeError(
+                f"inference has no key {key!r}{_nearest(str(key), ARTICLE)}; it knows {', '.join(ARTICLE)}."
+            )
+        lever, check, convert = ARTICLE[key]
+        levers[lever] = convert(check(key, value))
+    return levers
+
+
+def _only_known(levers: Mapping[str, Any]) -> None:
+    for key in levers:
+        if key in ARTICLE:
+            raise RecipeError(f"{key} is the article's name: put it under 'inference:', or write {ARTICLE[key][0]}.")
+        if key not in LEVERS:
+            raise RecipeError(
+                f"A recipe has no lever {key!r}{_nearest(str(key), LEVERS)}; the levers are {', '.join(LEVERS)}."
+            )
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
+    import yaml
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise RecipeError("the file is not text in UTF-8; save it as UTF-8 YAML.") from None
+    except OSError as error:
+        raise RecipeError(f"the recipe cannot be read ({error.strerror}); give an existing YAML file.") from None
+    try:
+        _refuse_twice(yaml.compose(text, Loader=yaml.SafeLoader))
+        levers = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise RecipeError(f"not valid YAML{where}; write one 'lever: value' a line.") from None
+    if not isinstance(levers, Mapping):
+        raise RecipeError(f"expected lines of 'lever: value' with levers {', '.join(LEVERS)}, found {_show(levers)}.")
+    return levers
+
+
+def _refuse_twice(node: Any, depth: int = 2) -> None:
+    """YAML lets a later key silently replace an earlier one; a recipe does not. It is two sections deep at most."""
+    pairs = node.value if depth and getattr(node, "id", "") == "mapping" else []
+    seen: set[str] = set()
+    for key, value in pairs:
+        if key.id != "scalar":
+            raise RecipeError(f"line {key.start_mark.line + 1} has no name; write one 'lever: value' a line.")
+        if key.value in seen:
+            raise RecipeError(f"{key.value} is given twice (again in line {key.start_mark.line + 1}); keep one.")
+        seen.add(key.value)
+        _refuse_twice(value, depth - 1)
+
+
+def _nearest(word: Any, known: Any) -> str:
+    close = difflib.get_close_matches(str(word).lower(), list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "empty"
+    kind = {bool: "true or false", str: "text", list: "a list", dict: "a section"}.get(type(value), "")
+    return f"{value!r}" + (f" ({kind})" if kind and not isinstance(value, bool) else "")
+
+
+def _refuse(lever: str, expected: str, value: Any, guess: str = "") -> NoReturn:
+    raise RecipeError(f"{lever} must be {expected}, but is {_show(value)}{guess}.")
+
+
+_ORIGINAL = Recipe(steps=100, schedule="uniform", guidance=0.7, max_chars=500)
+_THIRTY = _ORIGINAL.replace(steps=30)
+_FP16 = _THIRTY.replace(precision="fp16")
+_CHECKPOINTING = _FP16.replace(checkpointing=True)
+_RECOMMENDED = _CHECKPOINTING.replace(offload="stage", max_chars=60)
+
+# The article's rows add up, each to the one above. Its text gives no guidance: 0.7 is IndexTTS-2's released setting.
+PRESETS: dict[str, tuple[Recipe, str]] = {
+    "default": (Recipe(), "the lab's own choice between speed and quality"),
+    "fastest": (Recipe(steps=1, guidance=0.0), "a single evaluation: the least work there is, at a price in quality"),
+    "article-original": (_ORIGINAL, "the article's starting point: 100 steps in fp32, text in one piece"),
+    "article-30-steps": (_THIRTY, "article-original with 30 steps"),
+    "article-fp16": (_FP16, "article-30-steps in fp16"),
+    "article-checkpointing": (_CHECKPOINTING, "article-fp16 with gradient checkpointing"),
+    "article-recommended": (
+        _RECOMMENDED,
+        "article-checkpointing with idle stages on the CPU and pieces of 60 characters",
+    ),
+}
