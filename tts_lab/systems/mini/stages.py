@@ -1,0 +1,153 @@
+"""The four stages of the bundled system.
+
+Axes: b batch (1), n phones, t mel frames, m mel bands, s samples, v voices, d style width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from tts_lab.audio.mel import MEL_22K, log_mel
+from tts_lab.audio.reference import load_reference
+from tts_lab.errors import TextError, VoiceError
+from tts_lab.levers.residency import Residency
+from tts_lab.nn.attention import set_attention_kernel
+from tts_lab.nn.hifigan import HiFiGAN
+from tts_lab.noise import noise
+from tts_lab.recipe import Recipe
+from tts_lab.systems.mini.checkpoint import MiniModel, Voice
+from tts_lab.systems.mini.codes import DURATIONS
+from tts_lab.text.front_end import Utterance, analyse, speakable
+from tts_lab.text.phones import SYMBOLS
+from tts_lab.text.split import split_text
+from tts_lab.types import Chunk, Mel, Prompt, Request, Semantic, Wave
+
+EMOTIONS = ("neutral",)
+TAUGHT_CHARS = 24  # about the longest utterance that the models were taught with
+TAUGHT_DBFS = -23.0  # loudness of the speech that the models were taught with
+SEMANTIC_SALT = 0x5EED  # keeps the draws of prosody apart from the diffusion noise of the same chunk
+
+
+class Mini:
+    """The bundled system: phones -> prosody codes -> mel -> HiFi-GAN. Implements `tts_lab.types.System`."""
+
+    name = "mini"
+    sample_rate = MEL_22K.sample_rate
+
+    def __init__(self, model: MiniModel, vocoder: HiFiGAN, voices: tuple[Voice, ...], device: str = "cpu") -> None:
+        self.model, self.labels, self.device = model, {v.name: v for v in voices}, device
+        self.hifigan, self.home = vocoder, Residency(device)
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        return tuple(self.labels)
+
+    def split(self, request: Request, recipe: Recipe) -> Iterator[Chunk]:
+        """Pieces of the text that hold something to say. Raises TextError if none does."""
+        index = 0
+        for piece in split_text(request.text, min(recipe.max_chars, TAUGHT_CHARS)):
+            if speakable(piece):
+                yield Chunk(piece, index, request.seed + index, request.speed)
+                index += 1
+        if not index:
+            analyse(request.text)  # says what is wrong with it
+            raise TextError("There is nothing to speak: give Chinese characters, digits or Latin letters.")
+
+    def speaker(self, request: Request, recipe: Recipe) -> Prompt:
+        """A stored voice, or for a reference clip the blend of stored voices that is most like it.
+
+        style: (1, d) of the acoustic model; extra: `semantic_style` (1, d), `weights` (v,), `notes`.
+        """
+        if request.emotion not in (None, *EMOTIONS):
+            raise VoiceError(f"mini has no emotion {request.emotion!r}; it speaks {', '.join(EMOTIONS)} only.")
+        if request.reference is not None:
+            return self._imitate(request, recipe)
+        weights = torch.zeros(len(self.voices))
+        weights[self.voices.index(request.voice or self.voices[0])] = 1
+        return self._prompt(request.voice or self.voices[0], weights, _length_note(request, recipe))
+
+    def _imitate(self, request: Request, recipe: Recipe) -> Prompt:
+        clip = load_reference(str(request.reference), self.sample_rate)
+        loud = clip.samples * 10 ** (TAUGHT_DBFS / 20) / clip.samples.square().mean().sqrt()
+        acoustic = self.model.acoustic
+        mel = (log_mel(loud[None], MEL_22K) - acoustic.mean[:, None]) / acoustic.std[:, None]
+        weights = self.model.speaker(mel)[0].softmax(-1)
+        parts = sorted(zip(weights.tolist(), self.voices, strict=True), reverse=True)
+        blend = " + ".join(f"{share:.0%} {name}" for share, name in parts if share >= 0.005)
+        return self._prompt(f"blend of {blend}", weights, (*clip.notes, *_length_note(request, recipe)))
+
+    def _prompt(self, name: str, weights: Tensor, notes: tuple[str, ...]) -> Prompt:
+        style = weights[None] @ self.model.acoustic_styles
+        extra = {"semantic_style": weights[None] @ self.model.semantic_styles, "weights": weights, "notes": notes}
+        return Prompt(name, style, extra)
+
+    def semantic(self, chunk: Chunk, prompt: Prompt, recipe: Recipe) -> Semantic:
+        """Duration and pitch codes, written phone by phone. codes (1, n): symbol, tone, place, pitch, syllable."""
+        said = _analysed(chunk.text)
+        codes = _codes(said)
+        generator = torch.Generator().manual_seed(chunk.seed ^ SEMANTIC_SALT)
+        with self.home.use(self.model.semantic, recipe.precision, recipe.offload) as model:
+            set_attention_kernel(model, recipe.attention)
+            symbol, tone, place = (codes[k].to(self.device) for k in ("symbol", "tone", "place"))
+            style = prompt.extra["semantic_style"].to(self.device)
+            durations, pitch = model.write(
+                symbol, tone, place, style, temperature=recipe.temperature, generator=generator, cache=recipe.cache
+            )
+        frames = paced(durations[0].cpu(), chunk.speed)
+        units = tuple(p.symbol for p in said.phones)
+        return Semantic(
+            chunk, units, tuple(frames.tolist()), int(frames.sum()), codes | {"pitch": pitch.cpu()}, said.unknown
+        )
+
+    def acoustic(self, tokens: Semantic, prompt: Prompt, recipe: Recipe) -> Mel:
+        """Average mel and flow matching on its residual. Frames are padded to whole patches and cut again."""
+        with self.home.use(self.model.acoustic, recipe.precision, recipe.offload) as model:
+            set_attention_kernel(model, recipe.attention)
+            frames = -(-tokens.frames // model.dit.sizes.patch) * model.dit.sizes.patch
+            symbol, tone, place, pitch = (tokens.codes[k].to(self.device) for k in ("symbol", "tone", "place", "pitch"))
+            durations = torch.tensor([tokens.durations], device=self.device)
+            content = model.content(symbol, tone, place, durations, pitch, prompt.style.to(self.device), frames)
+            start = noise((1, len(model.mean), frames), tokens.chunk.seed, self.device)
+            values, calls = model.sample(
+                content, start, steps=recipe.steps, solver=recipe.solver, kind=recipe.schedule,
+                guidance=recipe.guidance, mode=recipe.guidance_mode,
+            )  # fmt: skip
+        return Mel(values[:, :, : tokens.frames].float(), self.sample_rate, MEL_22K.hop_length, calls, tokens)
+
+    def vocoder(self, mel: Mel, recipe: Recipe) -> Wave:
+        with self.home.use(self.hifigan, recipe.precision, recipe.offload) as model:
+            weight = next(model.parameters())
+            samples = model(mel.values.to(weight.device, weight.dtype))
+        return Wave(samples.float(), self.sample_rate, mel)
+
+
+def _length_note(request: Request, recipe: Recipe) -> tuple[str, ...]:
+    if min(recipe.max_chars, len(request.text)) <= TAUGHT_CHARS:
+        return ()
+    limit = f"mini speaks pieces of up to {TAUGHT_CHARS} characters, the length that it was taught"
+    return (f"max_chars {recipe.max_chars} is not reached: {limit}.",)
+
+
+def paced(durations: Tensor, speed: float) -> Tensor:
+    """Durations (n,) in frames at another speaking rate: the whole is right, and each keeps a frame."""
+    ends = (durations.cumsum(0) / speed).round().long()
+    return torch.diff(ends, prepend=ends.new_zeros(1)).clamp(1, DURATIONS - 1)
+
+
+@lru_cache(maxsize=8)
+def _analysed(text: str) -> Utterance:
+    return analyse(text)
+
+
+def _codes(said: Utterance) -> dict[str, Tensor]:
+    columns = {
+        "symbol": [SYMBOLS.index(p.symbol) for p in said.phones],
+        "tone": [p.tone for p in said.phones],
+        "place": [p.place for p in said.phones],
+        "syllable": [p.syllable for p in said.phones],
+    }
+    return {name: torch.tensor([values]) for name, values in columns.items()}
