@@ -1,0 +1,270 @@
+"""The command line: `tts-lab speak | voices | recipes | doctor`.
+
+Results go to stdout, progress and complaints to stderr. What is the input's fault is one sentence and exit code 2.
+Nothing heavy is imported before a command needs it: `--help` must be instant.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tts_lab.errors import LabError, OutputError, TextError
+
+if TYPE_CHECKING:
+    from tts_lab.receipt import Receipt
+    from tts_lab.recipe import Recipe
+    from tts_lab.types import System, Wave
+
+BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
+SPEECH = Path("speech.wav")
+PICTURE_SECONDS = 60.0  # a picture of more sound than this shows nothing, and keeping it all would cost memory
+
+app = typer.Typer(
+    help="A laboratory for Mandarin speech synthesis on small machines.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Entry point. A request to terminate unwinds like an interrupt, so that no half-written file stays behind."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    app()
+
+
+def tells_why(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn a LabError into its sentence and exit code 2, Ctrl-C into 130; other errors are ours and show in full."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except LabError as error:
+            _complain(str(error))
+            raise typer.Exit(BAD_INPUT) from None
+        except KeyboardInterrupt:
+            _complain("Stopped.")
+            raise typer.Exit(INTERRUPTED) from None
+
+    return wrapped
+
+
+@app.command()
+@tells_why
+def speak(
+    text: Annotated[str | None, typer.Argument(help="What to say.", show_default=False)] = None,
+    text_file: Annotated[str | None, typer.Option(help="Read the text from this UTF-8 file; - is stdin.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Sound file: .wav, .flac, .ogg or .mp3.")] = SPEECH,
+    system: Annotated[str, typer.Option(help="Speech system.")] = "mini",
+    voice: Annotated[str | None, typer.Option(help="Stored voice (see `voices`).")] = None,
+    reference: Annotated[Path | None, typer.Option(help="Clip whose voice is imitated.")] = None,
+    recipe: Annotated[str, typer.Option(help="Named recipe (see `recipes`) or a YAML file.")] = "default",
+    steps: Annotated[int | None, typer.Option(help="Solver steps, 1 to 1000.")] = None,
+    solver: Annotated[str | None, typer.Option(help="euler, midpoint or heun.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Strength of guidance, 0 (off) to 10.")] = None,
+    seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
+    speed: Annotated[float, typer.Option(help="Speaking rate, 0.5 to 2.")] = 1.0,
+    emotion: Annotated[str | None, typer.Option(help="Name of an emotion that the system knows.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    mel: Annotated[Path | None, typer.Option(help="Also draw waveform and mel into this PNG.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the receipt as one line of JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No receipt and no progress.")] = False,
+) -> None:
+    """Speak a text into a sound file and print the receipt."""
+    chosen = _recipe(recipe, steps=steps, solver=solver, guidance=guidance)
+    words = _text(text, text_file)
+    _check_outputs(out, mel)
+
+    from tts_lab.pipeline import speak_to_file
+    from tts_lab.types import Request
+
+    loaded = _load(system, device, quiet)
+    request = Request(words, voice=voice, reference=reference, emotion=emotion, seed=seed, speed=speed)
+    kept: list[Wave] = []
+    with _progress(len(words), quiet) as advance:
+        receipt = speak_to_file(loaded, request, out, chosen, on_wave=_both(advance, kept, keep=mel is not None))
+    if mel is not None:
+        _draw(kept, mel, chosen)
+    _report(receipt, out, mel, as_json, quiet)
+
+
+@app.command()
+@tells_why
+def voices(
+    system: Annotated[str, typer.Option(help="Speech system.")] = "mini",
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as one line of JSON.")] = False,
+) -> None:
+    """List the voices of a system; the first is its default."""
+    names = _load(system, "cpu", quiet=True).voices
+    typer.echo(json.dumps(list(names), ensure_ascii=False) if as_json else "\n".join(names))
+
+
+@app.command()
+def recipes() -> None:
+    """List the named recipes, what they mean, and the levers that a YAML file may set."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from tts_lab.recipe import LEVERS, PRESETS, Recipe
+
+    named = Table("recipe", "evaluations", "meaning", title="Recipes", title_justify="left")
+    for name, (recipe, meaning) in PRESETS.items():
+        named.add_row(name, str(recipe.evaluations_per_chunk), meaning)
+    levers = Table("lever", "default", "meaning", title="Levers", title_justify="left")
+    for name, default in Recipe().to_dict().items():
+        levers.add_row(name, str(default), LEVERS[name][1])
+    console = Console()
+    console.print(named)
+    console.print(levers)
+
+
+@app.command()
+@tells_why
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as one line of JSON.")] = False,
+) -> None:
+    """Report what is installed and what is missing, and warm up what is slow the first time."""
+    from tts_lab import doctor as clinic
+
+    seconds = clinic.warm()
+    report = clinic.report()
+    if as_json:
+        typer.echo(json.dumps({**report, "warm_seconds": round(seconds, 3)}, ensure_ascii=False))
+    else:
+        typer.echo(clinic.render(report))
+
+
+def _recipe(name: str, **levers: Any) -> Recipe:
+    from tts_lab.recipe import Recipe
+
+    return Recipe.find(name).replace(**{lever: value for lever, value in levers.items() if value is not None})
+
+
+def _text(text: str | None, text_file: str | None) -> str:
+    if (text is None) == (text_file is None):
+        raise TextError("Give either the text itself or --text-file, one of the two.")
+    found = text if text_file is None else _read(text_file)
+    if not found or not found.strip():
+        raise TextError("There is no text to speak; give some Chinese text, such as 你好。")
+    return found
+
+
+def _read(name: str) -> str:
+    source = "stdin" if name == "-" else name
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise TextError(f"{source} is not text in UTF-8; save it as UTF-8 and try again.") from None
+    except OSError as error:
+        raise TextError(f"{source} cannot be read ({error.strerror}); give an existing text file.") from None
+
+
+def _check_outputs(out: Path, mel: Path | None) -> None:
+    """Find an unwritable output now, not after minutes of work. 22,050 Hz: any rate that every format has."""
+    from tts_lab.audio.files import check_writable
+
+    check_writable(out, 22_050)
+    if mel is not None:
+        try:
+            from tts_lab.show.plots import check_picture
+        except ModuleNotFoundError as error:
+            raise OutputError(
+                f"--mel needs {error.name}, which is not installed; run ./lab once to install it."
+            ) from None
+        check_picture(mel)
+
+
+def _load(system: str, device: str, quiet: bool) -> System:
+    from rich.console import Console
+
+    from tts_lab.systems import load_system
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        return load_system(system, device)
+    with console.status(f"loading {system}"):
+        return load_system(system, device)
+
+
+@contextmanager
+def _progress(characters: int, quiet: bool) -> Iterator[Callable[[Wave], None]]:
+    """A bar on stderr that counts characters spoken, where a person is watching. Yields what to call with each wave."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("speaking", total=characters)
+        seconds = 0.0
+
+        def advance(wave: Wave) -> None:
+            nonlocal seconds
+            seconds += wave.seconds
+            bar.update(task, advance=len(wave.mel.semantic.chunk.text), description=f"{seconds:.0f} s of speech")
+
+        yield advance
+
+
+def _both(advance: Callable[[Wave], None], kept: list[Wave], keep: bool) -> Callable[[Wave], None]:
+    def on_wave(wave: Wave) -> None:
+        advance(wave)
+        if keep and sum(w.seconds for w in kept) < PICTURE_SECONDS:
+            kept.append(wave)
+
+    return on_wave
+
+
+def _draw(waves: list[Wave], path: Path, recipe: Recipe) -> None:
+    from tts_lab.show.plots import mel_figure, save
+
+    save(mel_figure(waves, crossfade_ms=recipe.crossfade_ms), path)
+
+
+def _report(receipt: Receipt, out: Path, mel: Path | None, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        files = {"out": str(out), "mel": None if mel is None else str(mel)}
+        typer.echo(
+            json.dumps({**receipt.to_dict(), "process_seconds": _process_seconds(), **files}, ensure_ascii=False)
+        )
+    elif not quiet:
+        from rich.console import Console
+
+        console = Console()
+        console.print(receipt.table())
+        written = f"{out} and {mel}" if mel else f"{out}"
+        console.print(
+            f"Wrote {written}; {_process_seconds():.1f} s since the command began.", markup=False, highlight=False
+        )
+    elif receipt.unknown:
+        _complain(f"Not spoken: {' '.join(receipt.unknown)}")
+
+
+def _process_seconds() -> float:
+    """Seconds since this process began: start-up and loading included."""
+    import psutil
+
+    return round(time.time() - psutil.Process().create_time(), 3)
+
+
+def _complain(sentence: str) -> None:
+    from rich.console import Console
+
+    Console(stderr=True, soft_wrap=True).print(sentence, style="red", markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    main()
