@@ -1,0 +1,249 @@
+"""How well the bundled voice is understood and how good it sounds, at different numbers of model evaluations.
+
+    python benchmarks/voice_quality.py                               40 held-out sentences, 1 to 32 evaluations
+    python benchmarks/voice_quality.py --corpus CORPUS               the teacher's own figures and copy synthesis too
+    python benchmarks/voice_quality.py --evaluations 8,16 --guidance 1.5 --sentences 10 --out trial.json
+
+Prints a table and writes every row behind it (text, what was heard, errors, rating) to `data/measured/`. A setting
+that the file holds already, measured on the same voice, sentences and judges, is not measured again (`--again` does).
+A part of the sentences is written nowhere but to `--out`. Copy synthesis: the teacher's mel through the vocoder.
+
+Score sound files that exist already, named by sentence id (`<id>.wav` or `.flac`), against a corpus's sentences:
+
+    python benchmarks/voice_quality.py --wavs FOLDER --corpus CORPUS [--split test|dev|train|any] [--out scores.json]
+
+Needs the extra `judges`. Where the package is not installed: `PYTHONPATH=. python benchmarks/voice_quality.py ...`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from environment import ROOT, command, environment, today, write_json
+from tts_lab.errors import LabError
+from tts_lab.experiments import judges as judging
+from tts_lab.experiments import quality
+from tts_lab.experiments.quality import Row, Sentence
+from tts_lab.experiments.quality_table import by_settings, by_voices, markdown
+from tts_lab.recipe import Recipe
+
+HELDOUT = ROOT / "benchmarks" / "heldout.json"
+RESULT = ROOT / "data" / "measured" / "voice_quality.json"
+Entry = dict[str, Any]
+Produce = Callable[[Sentence], tuple[Any, int, dict[str, float]]]  # -> samples (s,), rate, cost
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    args = _arguments(arguments)
+    try:
+        judging.require()
+        _threads(args.threads)
+        score_files(args) if args.wavs else score_voice(args)
+    except LabError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+def score_files(args: argparse.Namespace) -> None:
+    """Judge sound files against the sentences they are named by, and print a table by voice."""
+    sentences = quality.load_sentences(args.corpus or HELDOUT, None if args.split == "any" else args.split)
+    sounds = list(quality.recorded(_chosen(sentences, args.voice, None), args.wavs))[: args.sentences]
+    judges = quality.Judges(args.threads or 1)
+    rows = [judges.hear(sentence, samples, rate) for sentence, samples, rate in _progress(sounds, args.wavs.name)]
+    figures = quality.by_voice(rows)
+    print(markdown(by_voices(figures)))
+    if args.out:
+        entry = _entry("files", {"folder": str(args.wavs)}, rows)
+        write_json(args.out, {**entry, "judges": judging.versions()})
+
+
+def score_voice(args: argparse.Namespace) -> None:
+    """Judge the voice setting by setting; the result is written after each."""
+    from tts_lab.systems import load_system
+
+    sentences = _chosen(quality.load_sentences(HELDOUT, args.split), args.voice, args.sentences)
+    out = args.out or (None if args.voice or args.sentences or args.split != "test" else RESULT)
+    recipes = quality.ladder(args.evaluations, _base(args))
+    system = load_system(args.system, "cpu")
+    judges = quality.Judges(args.threads or 1)
+    origin = {"voice": voice_digest(), "sentences": _digest(sorted(s.id for s in sentences)), **judging.versions()}
+    book = Book(out, origin, again=args.again)
+    quality.speak(system, sentences[0], recipes[min(recipes)])  # warm-up: dictionaries, kernels
+    for name, produce in _teacher(args.corpus, system) if args.corpus else ():
+        book.measure(name, {}, sentences, judges, produce)
+    for count, recipe in recipes.items():
+        setting = {"evaluations": count, "guidance": recipe.guidance, "seed": args.seed, "recipe": recipe.to_dict()}
+        name = f"{count} evaluation{'s' if count > 1 else ''}"
+        book.measure(name, setting, sentences, judges, _speaking(system, recipe, args.seed))
+    print(markdown(by_settings(book.entries())))
+    print(f"\nEvery row is in {out}." if out else "\nNot written: name a file with --out to keep the rows.")
+
+
+class Book:
+    """Measured settings, kept in a file. Those of another voice, other sentences or judges (`origin`) are left out."""
+
+    def __init__(self, path: Path | None, origin: dict[str, str], again: bool = False) -> None:
+        self.path, self.origin, self.again = path, origin, again
+        self._entries: dict[str, Entry] = {}
+        if path is not None and path.exists():
+            self._entries = self._read(path)
+
+    def measure(
+        self, name: str, setting: Entry, sentences: Sequence[Sentence], judges: quality.Judges, produce: Produce
+    ) -> None:
+        """Measure a setting and write it down, unless it is there already."""
+        key = _digest([name, setting])
+        if key in self._entries and not self.again:
+            print(f"{name}: measured already", file=sys.stderr)
+            return
+        rows = [judges.hear(s, *produce(s)) for s in _progress(sentences, name)]
+        self._entries[key] = _entry(name, setting, rows)
+        if self.path is not None:
+            content = {"what": __doc__.splitlines()[0], "origin": self.origin, "settings": self.entries()}
+            write_json(self.path, content)
+
+    def entries(self) -> list[Entry]:
+        """The teacher's first, then by guidance and evaluations."""
+        order = {"teacher": -2, "copy synthesis": -1}
+        return sorted(
+            self._entries.values(),
+            key=lambda e: (
+                order.get(e["name"], 0),
+                e.get("evaluations", 0) > 1 and e["guidance"],
+                e.get("evaluations", 0),
+            ),
+        )
+
+    def _read(self, path: Path) -> dict[str, Entry]:
+        try:
+            book = json.loads(path.read_text(encoding="utf-8"))
+            if book["origin"] != self.origin:
+                print(f"{path} was measured on another voice, other sentences or judges: anew.", file=sys.stderr)
+                return {}
+            return {_digest([e["name"], _setting(e)]): e for e in book["settings"]}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LabError(f"{path} is not a result of this benchmark; move it away or name another --out.") from error
+
+
+def voice_digest() -> str:
+    """Hash of the bundled voice's files: figures belong to the weights that they were measured on."""
+    from tts_lab.paths import voices_dir
+
+    digest = hashlib.sha256()
+    for path in sorted(p for p in voices_dir().iterdir() if p.suffix == ".safetensors"):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _teacher(corpus: Path, system: Any) -> Iterator[tuple[str, Produce]]:
+    """The corpus's own recordings, as they are and through the vocoder alone."""
+    from tts_lab.audio import files
+
+    known = {s.id: s.file for s in quality.load_sentences(corpus, None)}
+    folder = corpus if corpus.is_dir() else corpus.parent
+
+    def own(sentence: Sentence) -> tuple[Any, int, dict[str, float]]:
+        if not known.get(sentence.id):
+            raise LabError(
+                f"{corpus} has no recording of sentence {sentence.id}; name the corpus the voice learnt from."
+            )
+        return (*files.read(folder / str(known[sentence.id])), {})
+
+    def copied(sentence: Sentence) -> tuple[Any, int, dict[str, float]]:
+        samples, rate, _ = own(sentence)
+        return (*quality.copy_synthesis(system, sentence, samples, rate), {})
+
+    yield "teacher", own
+    yield "copy synthesis", copied
+
+
+def _speaking(system: Any, recipe: Recipe, seed: int) -> Produce:
+    return lambda sentence: quality.speak(system, sentence, recipe, seed)
+
+
+def _entry(name: str, setting: Entry, rows: Sequence[Row]) -> Entry:
+    where = {"command": command(), "date": today(), "environment": environment()}
+    return {"name": name, **setting, **where, "figures": quality.by_voice(rows), "rows": [asdict(row) for row in rows]}
+
+
+def _setting(entry: Entry) -> Entry:
+    return {k: v for k, v in entry.items() if k in ("evaluations", "guidance", "seed", "recipe")}
+
+
+def _digest(data: Any) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _base(args: argparse.Namespace) -> Recipe:
+    levers = {k: getattr(args, k) for k in ("guidance", "solver", "schedule", "temperature")}
+    return Recipe().replace(**{k: v for k, v in levers.items() if v is not None})
+
+
+def _chosen(sentences: list[Sentence], voice: str | None, count: int | None) -> list[Sentence]:
+    """Of one voice, or of all in turn, so that a few sentences are spread over the voices."""
+    voices = sorted({s.voice for s in sentences})
+    if voice is not None and voice not in voices:
+        raise LabError(f"No sentence is read by {voice!r}; the voices are {', '.join(voices)}.")
+    own = [[s for s in sentences if s.voice == v] for v in ([voice] if voice else voices)]
+    if count is None:
+        return [s for group in own for s in group]
+    turns = [group[i] for i in range(max(map(len, own))) for group in own if i < len(group)]
+    return turns[:count]
+
+
+def _progress(items: Iterable[Any], what: str) -> Iterable[Any]:
+    from tqdm import tqdm
+
+    return tqdm(items, desc=what, file=sys.stderr, unit="sentence", mininterval=1.0)
+
+
+def _threads(count: int | None) -> None:
+    import torch
+
+    if count is not None:
+        torch.set_num_threads(count)
+
+
+def _counts(text: str) -> list[int]:
+    try:
+        return sorted({int(part) for part in text.split(",")})
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"write whole numbers with commas, such as 8,16, not {text!r}") from None
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, but is {text!r}")
+    return int(text)
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--evaluations", type=_counts, default=list(quality.EVALUATIONS), help="such as 8,16")
+    add("--guidance", type=float, help="strength; default: the recipe's")
+    add("--solver", help="euler, midpoint or heun")
+    add("--schedule", help="uniform or sway")
+    add("--temperature", type=float, help="of the semantic model's draws")
+    add("--seed", type=int, default=0)
+    add("--sentences", type=_positive, help="so many, spread over the voices")
+    add("--voice", help="sentences of this voice only")
+    add("--split", default="test", help="test, dev, train or any (the last two with --wavs)")
+    add("--corpus", type=Path, help="folder of the teacher's corpus")
+    add("--wavs", type=Path, help="score the sound files in this folder instead of speaking")
+    add("--system", default="mini")
+    add("--threads", type=_positive, help="of the CPU; default: all for speaking, one for the recogniser")
+    add("--again", action="store_true", help="measure what the file holds already")
+    add("--out", type=Path, help="JSON file for the result")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tts_lab.audio import files
+from tts_lab.errors import LabError, OutputError
+
+ROOT = Path(__file__).resolve().parents[2]
+LINES = [
+    {"id": f"{voice}{i}", "text": text, "pinyin": pinyin, "speaker": voice, "split": "test"}
+    for voice in ("high", "low")
+    for i, (text, pinyin) in enumerate([("你好", "ni2 hao3"), ("再见", "zai4 jian4"), ("谢谢你", "xie4 xie5 ni3")])
+]
+
+
+@pytest.fixture
+def bench(monkeypatch, tmp_path, fake, fake_judges):
+    """The script, on the system of sine tones, with six sentences, fake judges and a result file of its own."""
+    import voice_quality
+
+    sentences = tmp_path / "heldout.json"
+    sentences.write_text(json.dumps({"source": "here", "sentences": LINES}), encoding="utf-8")
+    monkeypatch.setattr(voice_quality, "HELDOUT", sentences)
+    monkeypatch.setattr(voice_quality, "RESULT", tmp_path / "measured" / "voice_quality.json")
+    monkeypatch.setattr(voice_quality, "voice_digest", lambda: "voice 1")
+    return voice_quality
+
+
+def run(bench, *arguments: str) -> None:
+    bench.main(["--system", "fake", *arguments])
+
+
+def test_settings_are_measured_once_and_kept(bench, fake_judges, capsys) -> None:
+    run(bench, "--evaluations", "1,8", "--guidance", "1")
+    assert fake_judges.heard == 12
+    book = json.loads(bench.RESULT.read_text("utf-8"))
+    assert [(s["name"], s["guidance"]) for s in book["settings"]] == [("1 evaluation", 0.0), ("8 evaluations", 1.0)]
+    eight = book["settings"][1]
+    assert eight["recipe"]["steps"] == 4
+    assert len(eight["rows"]) == 6
+    assert eight["rows"][0].keys() >= {"id", "text", "hypothesis", "errors", "mos", "cost"}
+    assert eight["environment"].keys() >= {"python", "torch", "threads", "cpu"}
+    assert eight["command"].startswith("python benchmarks/")
+    capsys.readouterr()
+
+    run(bench, "--evaluations", "1,4,8", "--guidance", "1")
+    assert fake_judges.heard == 6  # the four evaluations alone
+    names = [s["name"] for s in json.loads(bench.RESULT.read_text("utf-8"))["settings"]]
+    assert names == ["1 evaluation", "4 evaluations", "8 evaluations"]
+    out = capsys.readouterr()
+    assert "8 evaluations: measured already" in out.err
+    assert [line.split("|")[1].strip() for line in out.out.splitlines() if "evaluation" in line] == names
+
+    run(bench, "--evaluations", "8", "--guidance", "1", "--again")
+    assert fake_judges.heard == 6
+
+
+def test_another_voice_is_measured_anew(bench, fake_judges, monkeypatch, capsys) -> None:
+    run(bench, "--evaluations", "1")
+    monkeypatch.setattr(bench, "voice_digest", lambda: "voice 2")
+    run(bench, "--evaluations", "1")
+    assert fake_judges.heard == 6
+    assert "another voice" in capsys.readouterr().err
+
+
+def test_what_was_measured_survives_an_interruption(bench, fake_judges, monkeypatch) -> None:
+    from tts_lab.experiments import quality
+
+    real = quality.speak
+
+    def interrupted(system, sentence, recipe, seed=0):
+        if recipe.steps == 4:
+            raise KeyboardInterrupt
+        return real(system, sentence, recipe, seed)
+
+    monkeypatch.setattr(quality, "speak", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(bench, "--evaluations", "2,8", "--guidance", "1")
+    monkeypatch.setattr(quality, "speak", real)
+    run(bench, "--evaluations", "2,8", "--guidance", "1")
+    assert fake_judges.heard == 6
+
+
+def test_a_part_of_the_sentences_does_not_replace_the_result(bench, fake_judges, tmp_path, capsys) -> None:
+    run(bench, "--evaluations", "1", "--sentences", "3")
+    assert fake_judges.heard == 3
+    assert not bench.RESULT.exists()
+    assert "Not written" in capsys.readouterr().out
+    run(bench, "--evaluations", "1", "--sentences", "3", "--out", str(tmp_path / "trial.json"))
+    voices = [r["voice"] for r in json.loads((tmp_path / "trial.json").read_text("utf-8"))["settings"][0]["rows"]]
+    assert voices == ["high", "low", "high"]
+
+
+def test_teacher_and_copy_synthesis_stand_beside(bench, tmp_path) -> None:
+    corpus = tmp_path / "corpus"
+    (corpus / "wavs").mkdir(parents=True)
+    for line in LINES:
+        files.write(corpus / "wavs" / f"{line['id']}.flac", torch.randn(22_050) * 0.1, 22_050)
+    lines = [
+        json.dumps({**line, "file": f"wavs/{line['id']}.flac", "pinyin": line["pinyin"].split()}) for line in LINES
+    ]
+    (corpus / "manifest.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        import fake_system
+        from tts_lab.types import Wave
+
+        flat = lambda self, mel, recipe: Wave(torch.zeros(1, 256), self.sample_rate, mel)  # noqa: E731
+        plain = fake_system.ToneSystem.vocoder
+        patch.setattr(fake_system.ToneSystem, "vocoder", lambda s, m, r: (plain if m.semantic.units else flat)(s, m, r))
+        run(bench, "--evaluations", "1", "--corpus", str(corpus))
+    settings = json.loads(bench.RESULT.read_text("utf-8"))["settings"]
+    assert [s["name"] for s in settings] == ["teacher", "copy synthesis", "1 evaluation"]
+    assert settings[0]["rows"][0]["seconds"] == pytest.approx(1.0)
+    assert settings[1]["rows"][0]["seconds"] == pytest.approx(256 / 22_050, abs=1e-3)
+
+
+def test_files_are_scored_by_name(bench, fake_judges, tmp_path, capsys) -> None:
+    for name in ("high0", "low2", "unknown"):
+        files.write(tmp_path / f"{name}.wav", torch.zeros(22_050), 22_050)
+    bench.main(["--wavs", str(tmp_path), "--out", str(tmp_path / "scores.json")])
+    assert fake_judges.heard == 2
+    out = capsys.readouterr().out
+    assert [line.split("|")[1].strip() for line in out.splitlines()[2:]] == ["high", "low", "all"]
+    assert [r["id"] for r in json.loads((tmp_path / "scores.json").read_text("utf-8"))["rows"]] == ["high0", "low2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (("--evaluations", "3", "--guidance", "1"), "3 evaluations cannot be had"),
+        (("--voice", "nobody"), "No sentence is read by 'nobody'"),
+        (("--guidance", "nan"), "guidance must be"),
+        (("--wavs", "/no/such/folder"), "There is no folder"),
+        (("--split", "middle"), "no sentence of the split 'middle'"),
+    ],
+)
+def test_bad_input_is_one_sentence(bench, capsys, arguments, match) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run(bench, *arguments)
+    assert stop.value.code == 2
+    err = capsys.readouterr().err
+    assert match in err
+    assert "Traceback" not in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_result_that_is_none_is_not_overwritten(bench, tmp_path, capsys) -> None:
+    (tmp_path / "mine.json").write_text("my notes")
+    with pytest.raises(SystemExit):
+        run(bench, "--evaluations", "1", "--out", str(tmp_path / "mine.json"))
+    assert "not a result of this benchmark" in capsys.readouterr().err
+    assert (tmp_path / "mine.json").read_text() == "my notes"
+
+
+def test_json_is_laid_out_by_rows_and_written_whole(tmp_path, monkeypatch) -> None:
+    import environment
+
+    data = {"rows": [{"text": "你好" * 40, "n": i} for i in range(9)], "empty": [], "one": {"a": 1}}
+    text = environment.laid_out(data)
+    assert json.loads(text) == data
+    assert sum('"n": ' in line for line in text.splitlines()) == 9
+    environment.write_json(tmp_path / "a" / "b.json", data)
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OutputError, match="No space left"):
+        environment.write_json(tmp_path / "a" / "b.json", {"other": 1})
+    assert json.loads((tmp_path / "a" / "b.json").read_text("utf-8")) == data
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["b.json"]
+    with pytest.raises(ValueError):
+        environment.laid_out({"x": float("nan")})
+
+
+# ------------------------------------------------------------------------------------------------------------- speed
+
+RECEIPT = {
+    "audio_seconds": 4.0, "wall_seconds": 2.0, "evaluations": 8, "peak_process_bytes": 2**29,
+    "stages": {"vocoder": 1.0}, "more": "not kept",
+}  # fmt: skip
+
+
+def test_figures_come_from_the_last_line() -> None:
+    import speed
+
+    found = speed.figures("some words\n" + json.dumps(RECEIPT) + "\n", 6.0)
+    assert found == {"process": 6.0, **{k: v for k, v in RECEIPT.items() if k != "more"}}
+    for printed in ("", "no json", '{"audio_seconds": 1}'):
+        with pytest.raises(LabError, match="printed no receipt"):
+            speed.figures(printed, 1.0)
+
+
+def test_speed_summary_and_tables_by_hand() -> None:
+    import speed
+
+    runs = [speed.figures(json.dumps({**RECEIPT, "wall_seconds": wall}), wall + 4) for wall in (1.0, 2.0, 30.0)]
+    found = speed.summary(runs)
+    assert found["real_time_factor"] == 0.5
+    assert found["process_real_time_factor"] == 1.5
+    assert found["start_up_seconds"] == 4.0
+    assert found["vocoder_real_time_factor"] == 0.25
+    _, rows = speed.speeds({"a sentence": found})
+    assert rows == [("a sentence", "4.0 s", "0.50", "0.25", "1.50", "4.0 s", "512 MiB")]
+    assert speed.starts({"Python": [0.1, 0.2, 0.1], "PyTorch": [1.1, 5.0, 1.1]})[1] == [
+        ("Python", "0.10 s", "0.10 s"),
+        ("PyTorch", "1.00 s", "1.10 s"),
+    ]
+
+
+def test_a_measured_process_has_its_threads_and_its_failure_is_told() -> None:
+    import speed
+
+    _, printed = speed.timed([sys.executable, "-c", "import os; print(os.environ['OMP_NUM_THREADS'])"], 2)
+    assert printed.strip() == "2"
+    with pytest.raises(LabError, match="failed: .*no such voice"):
+        speed.timed([sys.executable, "-c", "import sys; sys.exit('no such voice')"], 1)
+
+
+def test_too_many_threads_are_refused() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "speed.py"), "--threads", "4096"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "ask for --threads" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_speed_runs_the_command_line(tmp_path, monkeypatch, capsys) -> None:
+    """All of it, in which the processes find the system of sine tones under the name of the bundled one."""
+    import speed
+
+    swap = "import tts_lab.systems\ntts_lab.systems.SYSTEMS['mini'] = 'fake_system'\n"
+    (tmp_path / "sitecustomize.py").write_text(swap)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), str(ROOT), str(ROOT / "tests"))))
+    monkeypatch.setattr(speed, "hold", lambda threads: threads)  # it would hold the test run too
+    monkeypatch.setattr(speed, "TEXTS", {"a sentence": "你好"})
+    monkeypatch.setattr(speed, "START", {"Python": "pass"})
+    monkeypatch.setattr(speed, "RESULT", tmp_path / "speed.json")
+    speed.main(["--threads", "2", "--repeats", "1"])
+    result = json.loads((tmp_path / "speed.json").read_text("utf-8"))
+    found = result["texts"]["a sentence"]
+    assert result["environment"]["threads"] == 2
+    assert len(found["runs"]) == 1
+    assert found["runs"][0]["evaluations"] == 8
+    assert found["process_real_time_factor"] > found["real_time_factor"] > 0
+    assert found["start_up_seconds"] > 0
+    assert found["peak_process_bytes"] > 2**26
+    assert "| a sentence |" in capsys.readouterr().out
