@@ -25,6 +25,9 @@ class ToneSystem:
     voices = ("low", "high")
     device = "cpu"
 
+    def about_voices(self) -> dict[str, str]:
+        return {name: "a sine tone" for name in self.voices}
+
     def split(self, request: Request, recipe: Recipe) -> Iterator[Chunk]:
         if not any(is_han(c) for c in request.text):
             raise TextError("The text holds no character that can be spoken; give some Chinese text.")

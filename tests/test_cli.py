@@ -215,8 +215,9 @@ def test_other_errors_are_not_swallowed(run, monkeypatch):
 
 
 def test_voices(run):
-    assert run("voices", "--system", "fake").stdout == "low\nhigh\n"
-    assert json.loads(run("voices", "--system", "fake", "--json").stdout) == ["low", "high"]
+    assert run("voices", "--system", "fake").stdout == "low   a sine tone\nhigh  a sine tone\n"
+    named = json.loads(run("voices", "--system", "fake", "--json").stdout)
+    assert named == {"low": "a sine tone", "high": "a sine tone"}
 
 
 def test_doctor_reports_in_words_and_as_json(run, monkeypatch):

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from data import Corpus
+from batches import Corpus
 from tts_lab.systems.mini.checkpoint import MiniModel, Voice, save
 from tts_lab.systems.mini.config import MiniConfig
 

@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from data import Batch, Corpus
+from batches import Batch, Corpus
 from loop import Trainer, every
 from train_encoder import Acoustic
 from tts_lab.nn.flow import path

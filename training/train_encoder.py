@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data import Batch, Corpus
+from batches import Batch, Corpus
 from loop import Trainer, every
 from tts_lab.systems.mini.config import EncoderConfig, MiniConfig
 from tts_lab.systems.mini.encoder import Encoder

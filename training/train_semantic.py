@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from data import Batch, Corpus
+from batches import Batch, Corpus
 from loop import Trainer, every
 from tts_lab.systems.mini.config import MiniConfig, SemanticConfig
 from tts_lab.systems.mini.semantic import SemanticModel

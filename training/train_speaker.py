@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from data import Corpus
+from batches import Corpus
 from loop import Trainer, every
 from tts_lab.systems.mini.speaker import SpeakerEncoder
 

@@ -107,8 +107,13 @@ def voices(
     as_json: Annotated[bool, typer.Option("--json", help="Print them as one line of JSON.")] = False,
 ) -> None:
     """List the voices of a system; the first is its default."""
-    names = _load(system, "cpu", quiet=True).voices
-    typer.echo(json.dumps(list(names), ensure_ascii=False) if as_json else "\n".join(names))
+    loaded = _load(system, "cpu", quiet=True)
+    about = loaded.about_voices()
+    if as_json:
+        typer.echo(json.dumps(about, ensure_ascii=False))
+    else:
+        width = max(map(len, about))
+        typer.echo("\n".join(f"{name:<{width}}  {label}".rstrip() for name, label in about.items()))
 
 
 @app.command()
@@ -138,6 +143,7 @@ def doctor(
     """Report what is installed and what is missing, and warm up what is slow the first time."""
     from tts_lab import doctor as clinic
 
+    typer.echo("Warming up librosa; on a fresh installation it compiles for up to a minute ...", err=True)
     seconds = clinic.warm()
     report = clinic.report()
     if as_json:

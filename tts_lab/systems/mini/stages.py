@@ -46,6 +46,9 @@ class Mini:
     def voices(self) -> tuple[str, ...]:
         return tuple(self.labels)
 
+    def about_voices(self) -> dict[str, str]:
+        return {name: f"{voice.label}; synthetic, distilled" for name, voice in self.labels.items()}
+
     def split(self, request: Request, recipe: Recipe) -> Iterator[Chunk]:
         """Pieces of the text that hold something to say. Raises TextError if none does."""
         index = 0
