@@ -26,7 +26,7 @@ class ToneSystem:
     device = "cpu"
 
     def about_voices(self) -> dict[str, str]:
-        return {name: "a sine tone" for name in self.voices}
+        return dict.fromkeys(self.voices, "a sine tone")
 
     def split(self, request: Request, recipe: Recipe) -> Iterator[Chunk]:
         if not any(is_han(c) for c in request.text):

@@ -5,7 +5,7 @@ Axes: b batch (1), n phones, t mel frames, m mel bands, s samples, v voices, d s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tts_lab.audio.mel import MEL_22K, log_mel
 from tts_lab.audio.reference import load_reference
-from tts_lab.errors import TextError, VoiceError
+from tts_lab.errors import VoiceError
 from tts_lab.levers.residency import Residency
 from tts_lab.nn.attention import set_attention_kernel
 from tts_lab.nn.hifigan import HiFiGAN
@@ -50,15 +50,16 @@ class Mini:
         return {name: f"{voice.label}; synthetic, distilled" for name, voice in self.labels.items()}
 
     def split(self, request: Request, recipe: Recipe) -> Iterator[Chunk]:
-        """Pieces of the text that hold something to say. Raises TextError if none does."""
-        index = 0
-        for piece in split_text(request.text, min(recipe.max_chars, TAUGHT_CHARS)):
-            if speakable(piece):
-                yield Chunk(piece, index, request.seed + index, request.speed)
-                index += 1
-        if not index:
-            analyse(request.text)  # says what is wrong with it
-            raise TextError("There is nothing to speak: give Chinese characters, digits or Latin letters.")
+        """Pieces of the text that hold something to say. Raises TextError if none does.
+
+        What cannot be spoken (a line of emoji) stays with its neighbour, whose analysis reports it.
+        """
+        texts = _with_something_to_say(split_text(request.text, min(recipe.max_chars, TAUGHT_CHARS)))
+        index = -1
+        for index, text in enumerate(texts):
+            yield Chunk(text, index, request.seed + index, request.speed)
+        if index < 0:
+            analyse(request.text)  # raises, naming what is wrong with it
 
     def speaker(self, request: Request, recipe: Recipe) -> Prompt:
         """A stored voice, or for a reference clip the blend of stored voices that is most like it.
@@ -126,6 +127,19 @@ class Mini:
             weight = next(model.parameters())
             samples = model(mel.values.to(weight.device, weight.dtype))
         return Wave(samples.float(), self.sample_rate, mel)
+
+
+def _with_something_to_say(pieces: Iterable[str]) -> Iterator[str]:
+    waiting, ready = "", False
+    for piece in pieces:
+        says = speakable(piece)
+        if says and ready:
+            yield waiting
+            waiting = ""
+        waiting += piece
+        ready = ready or says
+    if ready:
+        yield waiting
 
 
 def _length_note(request: Request, recipe: Recipe) -> tuple[str, ...]:
