@@ -105,7 +105,7 @@ class Recipe:
     schedule: str = "sway"
     guidance: float = 1.0
     guidance_mode: str = "batched"
-    temperature: float = 0.7
+    temperature: float = 0.4
     precision: str = "fp32"
     max_chars: int = 60
     attention: str = "auto"
