@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tts_lab.loops import alike
+
 Velocity = Callable[[Tensor, Tensor], Tensor]
 
 SOLVERS = ("euler", "midpoint", "heun")
@@ -53,7 +55,7 @@ def solve(velocity: Velocity, x: Tensor, times: Tensor, solver: str = "euler",
     """Integrate dx/dt = velocity(x, t) over `times`; returns x at the last of them. t is given as a (b,) float32."""
     if solver not in SOLVERS:
         raise ValueError(f"solver {solver!r} is unknown; known are {', '.join(SOLVERS)}")
-    for i in range(len(times) - 1):
+    for i in alike(len(times) - 1):
         start, size = float(times[i]), float(times[i + 1] - times[i])
         v = velocity(x, x.new_full((x.shape[0],), start, dtype=torch.float32))
         if solver == "midpoint":

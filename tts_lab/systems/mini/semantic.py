@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tts_lab.loops import growing
+from tts_lab.nn.lengthen import lengthen
 from tts_lab.nn.transformer import Decoder
 from tts_lab.systems.mini.codes import DURATIONS, PITCHES
 from tts_lab.systems.mini.config import SemanticConfig
@@ -78,8 +80,15 @@ class SemanticModel(nn.Module):
         kept = self.decoder.cache(cache, 1, 1 + 2 * n)
         self.decoder(self.prefix(phones, style), kept)
         duration = pitch = torch.zeros(1, dtype=torch.long, device=symbol.device)
-        durations, pitches = [], []
-        for i in range(n):
+        durations: list[Tensor] = []
+        pitches: list[Tensor] = []
+
+        def skip(passes: int) -> None:
+            lengthen(kept, passes)
+            durations.extend(duration.clone() for _ in range(passes))
+            pitches.extend(pitch.clone() for _ in range(passes))
+
+        for i in growing(n, skip):  # a memory trace skips the passes that tell it nothing new
             x = self.steps(phones[:, i : i + 1], duration[:, None], pitch[:, None])
             hidden = self.decoder(x, kept)[:, 0]
             logits = self.duration_head(hidden)

@@ -1,0 +1,149 @@
+"""Replay: event log + card + allocator settings -> what the run needs. A pure function in plain Python.
+
+One trace answers every card, budget and setting. The cost is linear in the number of events.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from tts_lab.memory.allocator_settings import Settings
+from tts_lab.memory.cards import EAGER_CONTEXT_BYTES, Card
+from tts_lab.memory.events import Event, EventLog
+from tts_lab.memory.replayed import Replay, TimePoint, Verdict
+from tts_lab.memory.walk import Walk, alive_at_peak, walk
+
+ENDLESS = 1 << 50  # bytes of a card that no log fills
+TIMELINE_POINTS = 1000
+CONVOLUTION = re.compile(r"convolution|conv_?(transpose)?\d?d|conv_tbc")
+
+
+def replay(
+    log: EventLog | Iterable[Event],
+    card: Card,
+    settings: Settings | None = None,
+    *,
+    after_failure: bool = False,
+    cublas: bool = True,
+    points: int = TIMELINE_POINTS,
+) -> Replay:
+    """What the run in `log` does to the memory of `card`.
+
+    after_failure: go on after a request that the card cannot serve, as a program would that catches the error; else
+    the replay ends there, as a run does. cublas: count its workspace. points: of the time line, at most.
+    Raises LabError where the log is damaged.
+    """
+    settings, events = settings or Settings(), list(log)
+    done = walk(events, card, settings, card.total_bytes, after_failure=after_failure, cublas=cublas)
+    endless = walk(events, card, settings, ENDLESS, cublas=cublas) if done.failures else done
+    return _replayed(events, done, endless, card, settings, points)
+
+
+def replay_cards(
+    log: EventLog | Iterable[Event],
+    cards: Iterable[Card],
+    settings: Settings | None = None,
+    *,
+    points: int = TIMELINE_POINTS,
+) -> list[Replay]:
+    """`replay` for each card: the same results in less time.
+
+    As long as memory is left, every card's allocator does the same, so one walk on a card without end serves all that
+    are large enough for it.
+    """
+    settings, events = settings or Settings(), list(log)
+    shared: dict[tuple[int, int], Walk] = {}  # by what the allocator sees of a card
+    found = []
+    for card in cards:
+        key = (card.cublas_workspace_bytes, card.context_bytes)
+        if key not in shared:
+            shared[key] = walk(events, card, settings, ENDLESS)
+        endless = shared[key]
+        done = endless if _same_on(card, endless, settings) else walk(events, card, settings, card.total_bytes)
+        found.append(_replayed(events, done, endless, card, settings, points))
+    return found
+
+
+def _same_on(card: Card, endless: Walk, settings: Settings) -> bool:
+    """Whether the card's size played no part; it sets the room of expandable segments and a fraction's limit."""
+    if settings.expandable_segments or settings.per_process_memory_fraction < 1:
+        return False
+    return card.context_bytes + endless.statistics.reserved_peak <= card.total_bytes
+
+
+def _replayed(
+    events: Sequence[Event], done: Walk, endless: Walk, card: Card, settings: Settings, points: int
+) -> Replay:
+    statistics = done.statistics
+    needed = endless.statistics.reserved_peak if done.failures else statistics.reserved_peak
+    margin = _limit(card, settings) - needed
+    if done.failures:
+        margin = min(margin, -max(failure.short for failure in done.failures))
+    unmodelled = _unmodelled(events, card)
+    return Replay(
+        card=card,
+        settings=settings,
+        events=len(events),
+        peak_requested=statistics.requested_peak,
+        peak_allocated=statistics.allocated_peak,
+        peak_reserved=statistics.reserved_peak,
+        needed_reserved=needed,
+        stages=done.stages,
+        alive=alive_at_peak(events, done),
+        timeline=_timeline(done, points),
+        statistics=statistics,
+        context=card.context_bytes,
+        workspace=done.workspace,
+        verdict=_verdict(done, margin, sum(unmodelled.values())),
+        margin=margin,
+        unmodelled=unmodelled,
+        failures=tuple(done.failures),
+        notes=_notes(settings),
+    )
+
+
+def _limit(card: Card, settings: Settings) -> int:
+    """Bytes that the allocator may reserve."""
+    beside_context = card.total_bytes - card.context_bytes
+    fraction = settings.per_process_memory_fraction
+    return beside_context if fraction == 1 else min(beside_context, int(fraction * card.total_bytes))
+
+
+def _verdict(done: Walk, margin: int, band: int) -> Verdict:
+    if done.failures:
+        return "out_of_memory"
+    return "tight" if margin < band or done.statistics.retries else "fits"
+
+
+def _unmodelled(events: Sequence[Event], card: Card) -> dict[str, int]:
+    """What a replay cannot know, at most; an estimate.
+
+    The context grows as kernels are loaded. cuDNN chooses among algorithms; those with a workspace take about the size
+    of the convolution's result, so the largest result stands for it.
+    """
+    results: dict[str, int] = {}  # the largest result by operator, so that each name is searched once
+    for event in events:
+        if event.bytes > results.get(event.operator, 0):
+            results[event.operator] = event.bytes
+    convolutions = [size for operator, size in results.items() if CONVOLUTION.search(operator)]
+    return {
+        "context": max(EAGER_CONTEXT_BYTES - card.context_bytes, 0),
+        "convolution_workspace": max(convolutions, default=0),
+    }
+
+
+def _timeline(done: Walk, points: int) -> tuple[TimePoint, ...]:
+    """The highest value of each run of events, so that no peak is lost."""
+    count = len(done.allocated)
+    width = max(-(-count // max(points, 1)), 1)
+    return tuple(
+        TimePoint(at, done.stage_of[at], max(done.allocated[at : at + width]), max(done.reserved[at : at + width]))
+        for at in range(0, count, width)
+    )
+
+
+def _notes(settings: Settings) -> tuple[str, ...]:
+    if settings.garbage_collection_threshold and settings.per_process_memory_fraction == 1:
+        return ("garbage_collection_threshold does nothing unless per_process_memory_fraction is below 1.",)
+    return ()
