@@ -1,0 +1,58 @@
+"""Run notebooks from a clean kernel and keep what they show: `python notebooks/refresh.py [NOTEBOOK ...]`.
+
+Without names, every notebook of this folder. What changes from run to run and says nothing (widget state, times of
+cells, the kernel's version) is not kept, so that a difference in the file is a difference in the result.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+HERE = Path(__file__).resolve().parent
+SECONDS_PER_CELL = 120
+
+
+def refresh(path: Path) -> None:
+    """Run one notebook and replace it by the result. If a cell raises, the file stays as it was."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=SECONDS_PER_CELL,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        store_widget_state=False,
+        record_timing=False,
+    )
+    client.execute()
+    clean(notebook)
+    part = path.with_suffix(".part")
+    nbformat.write(notebook, part)
+    os.replace(part, path)
+
+
+def clean(notebook: nbformat.NotebookNode) -> None:
+    """Keep only the metadata that a reader or a test uses."""
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        }
+    )
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k == "tags"})
+
+
+def main() -> None:
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
+    for path in [Path(name) for name in sys.argv[1:]] or sorted(HERE.glob("*.ipynb")):
+        print(f"running {path.name}", flush=True)
+        refresh(path.resolve())
+
+
+if __name__ == "__main__":
+    main()
