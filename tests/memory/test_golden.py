@@ -11,9 +11,9 @@ import time
 import pytest
 import torch
 import torch.nn.functional as F
+from networks import INDEXTTS2, MIB, decoding, dit_inputs
 from torch import Tensor, nn
 
-from tests.memory.networks import INDEXTTS2, MIB, decoding, dit_inputs
 from tts_lab.memory.events import EventLog
 from tts_lab.memory.tracer import Tracer, trace
 from tts_lab.nn.attention import set_attention_kernel

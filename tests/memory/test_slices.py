@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from networks import decoding, dit_inputs
 from torch import Tensor
 
-from tests.memory.networks import decoding, dit_inputs
 from tts_lab.loops import alike, growing
 from tts_lab.memory.events import EventLog
 from tts_lab.memory.tracer import Tracer

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from networks import INDEXTTS2, MIB, assert_same, decoding, dit_inputs, on_both
 from torch import Tensor, nn
 
-from tests.memory.networks import INDEXTTS2, MIB, assert_same, decoding, dit_inputs, on_both
 from tts_lab.errors import LabError
 from tts_lab.memory.events import Event, EventLog
 from tts_lab.memory.shapes import Shapes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from networks import assert_same
 
-from tests.memory.networks import assert_same
 from tts_lab.errors import LabError
 from tts_lab.memory.events import EventLog
 from tts_lab.memory.tracer import Tracer
