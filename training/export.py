@@ -18,10 +18,10 @@ from tts_lab.systems.mini.config import MiniConfig
 
 # Names of the corpus's speakers -> what users call them. All four are synthetic.
 VOICES = {
-    "zf_xiaoxiao": Voice("xiaoxiao", "female, bright", "female"),
-    "zf_xiaobei": Voice("xiaobei", "female, soft", "female"),
-    "zm_yunjian": Voice("yunjian", "male, low", "male"),
-    "zm_yunxi": Voice("yunxi", "male, young", "male"),
+    "zf_xiaoxiao": Voice("xiaoxiao", "female, median pitch 239 Hz", "female"),
+    "zf_xiaobei": Voice("xiaobei", "female, median pitch 237 Hz", "female"),
+    "zm_yunjian": Voice("yunjian", "male, median pitch 108 Hz", "male"),
+    "zm_yunxi": Voice("yunxi", "male, median pitch 155 Hz", "male"),
 }
 ORDER = tuple(VOICES)
 MADE_BY = "training/ of tts_lab; synthetic, distilled from Kokoro-82M v1.0 (Apache-2.0)"

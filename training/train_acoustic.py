@@ -64,8 +64,8 @@ def crop(content: Content, batch: Batch, frames: int, generator: torch.Generator
     t = batch.mel.shape[2]
     frames = min(frames, t) // 2 * 2
     room = (batch.frames.sum(1) - frames).clamp(min=0)
-    start = (torch.rand(len(room), generator=generator) * (room + 1)).long()
-    index = start[:, None] + torch.arange(frames)
+    start = (torch.rand(len(room), generator=generator).to(room.device) * (room + 1)).long()
+    index = start[:, None] + torch.arange(frames, device=room.device)
     band = index[:, None].expand(-1, batch.mel.shape[1], -1)
     wide = index[..., None].expand(-1, -1, content.features.shape[-1])
     cut = Content(content.average.gather(2, band), content.features.gather(1, wide), content.style)
@@ -95,9 +95,11 @@ def validate(model: AcousticModel, corpus: Corpus, styles: Tensor) -> float:
     generator = torch.Generator().manual_seed(0)
     losses = []
     for batch in corpus.batches("dev", 4000):
+        batch = batch.to(styles.device)
         content = encode(model, batch, styles)
-        noise = torch.randn(batch.mel.shape, generator=generator)
-        losses.append(loss_of(model, content, batch.mel, batch.frames, stratified(len(noise), generator), noise, None))
+        noise = torch.randn(batch.mel.shape, generator=generator).to(styles.device)
+        t = stratified(len(noise), generator).to(styles.device)
+        losses.append(loss_of(model, content, batch.mel, batch.frames, t, noise, None))
     return float(torch.stack(losses).mean())
 
 
@@ -118,22 +120,26 @@ def work(rank: int, args: argparse.Namespace) -> None:
     torch.manual_seed(0)
     corpus = Corpus(args.features)
     model, styles = build(corpus, args.encoder)
+    device = torch.device(args.device)
+    model, styles = model.to(device), styles.to(device)
     trainer = Trainer(model, args.out, rate=args.rate, minutes=args.minutes)
     resumed = trainer.resume()
     if rank == 0:
-        torch.save(styles, args.out / "styles.pt")
+        torch.save(styles.cpu(), args.out / "styles.pt")
         print(f"{sum(p.numel() for p in model.dit.parameters()):,} parameters, resumed: {resumed}", flush=True)
     generator = torch.Generator().manual_seed(1000 * rank + trainer.step)
     order = np.random.default_rng(1000 * rank + trainer.step)
     recent: list[float] = []
     while not trainer.done:
         for batch in corpus.batches("train", args.frames, order):
+            batch = batch.to(device)
             content = encode(model.train(), batch, styles)
             frames = int(torch.randint(*CROP, (1,), generator=generator))
             content, mel, mask = crop(content, batch, frames, generator)
-            noise = torch.randn(mel.shape, generator=generator)
-            drop = torch.rand(len(mel), generator=generator) < DROP
-            loss = loss_of(model, content, mel, mask, stratified(len(mel), generator), noise, drop)
+            noise = torch.randn(mel.shape, generator=generator).to(device)
+            drop = (torch.rand(len(mel), generator=generator) < DROP).to(device)
+            t = stratified(len(mel), generator).to(device)
+            loss = loss_of(model, content, mel, mask, t, noise, drop)
             trainer.update(loss, between=(lambda: average_gradients(model)) if args.workers > 1 else None)
             recent.append(loss.item())
 
@@ -167,6 +173,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=4000, help="mel frames in a batch before cropping")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="with more than one worker only the CPU")
     parser.add_argument("--port", type=int, default=29517)
     args = parser.parse_args()
     if args.workers > 1:

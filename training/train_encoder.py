@@ -43,7 +43,9 @@ def loss_of(prior: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def validate(model: Acoustic, corpus: Corpus, split: str = "dev") -> float:
-    losses = [loss_of(model(b)[0], b)[1] for b in corpus.batches(split, 4000)]
+    device = model.styles.weight.device
+    batches = (b.to(device) for b in corpus.batches(split, 4000))
+    losses = [loss_of(model(b)[0], b)[1] for b in batches]
     return float(torch.stack(losses).mean())
 
 

@@ -38,8 +38,10 @@ class Semantic(nn.Module):
 
 @torch.no_grad()
 def validate(model: Semantic, corpus: Corpus) -> dict[str, float]:
-    rows = [model.losses(b) for b in corpus.batches("dev", 8000)]
-    return {"dev_duration": float(np.mean([d for d, _ in rows])), "dev_pitch": float(np.mean([p for _, p in rows]))}
+    device = model.styles.weight.device
+    rows = [model.losses(b.to(device)) for b in corpus.batches("dev", 8000)]
+    duration, pitch = (float(torch.stack(column).mean()) for column in zip(*rows, strict=True))
+    return {"dev_duration": duration, "dev_pitch": pitch}
 
 
 def main() -> None:

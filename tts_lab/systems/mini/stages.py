@@ -49,7 +49,7 @@ class Mini:
         return tuple(self.labels)
 
     def about_voices(self) -> dict[str, str]:
-        return {name: f"{voice.label}; synthetic, distilled" for name, voice in self.labels.items()}
+        return {name: f"{voice.sex}; synthetic, distilled" for name, voice in self.labels.items()}
 
     def split(self, request: Request, recipe: Recipe) -> Iterator[Chunk]:
         """Pieces of the text that hold something to say. Raises TextError if none does.
