@@ -20,6 +20,7 @@ from torch import Tensor
 from tts_lab.audio.files import AudioWriter
 from tts_lab.audio.join import concatenate, crossfade
 from tts_lab.errors import RecipeError, TextError, VoiceError
+from tts_lab.memory.host import give_back_free_memory
 from tts_lab.memory.meter import Meter, NullMeter, TimeMeter, peak_process_bytes
 from tts_lab.receipt import Receipt, environment
 from tts_lab.recipe import Recipe
@@ -165,6 +166,7 @@ class _Run:
             if on_wave:
                 on_wave(wave)
             yield wave.samples[0].float().cpu()
+            give_back_free_memory()
 
     def _keep_prompt(self, prompt: Prompt) -> None:
         self.prompt = prompt
