@@ -19,8 +19,8 @@ def _trim() -> Any:
 def give_back_free_memory() -> bool:
     """Return freed memory to the system, where the C library can; says whether any was returned.
 
-    Pieces of speech have all lengths, and glibc keeps the gaps that their tensors leave: without this a process grows
-    with the length of the text although nothing is kept (docs/LOG.md).
+    Pieces of speech have all lengths, and glibc keeps the gaps that their tensors leave. This slows the growth of a
+    process over a long text; it does not end it (figures in docs/LOG.md).
     """
     trim = _trim()
     return bool(trim and trim(0))

@@ -22,7 +22,6 @@ from tts_lab.levers.residency import PRECISIONS, Residency
 from tts_lab.loops import alike
 from tts_lab.memory.events import EventLog
 from tts_lab.memory.tracer import Tracer
-from tts_lab.nn.attention import set_attention_kernel
 from tts_lab.nn.hifigan import HiFiGAN, HiFiGANSizes
 from tts_lab.pipeline import speak
 from tts_lab.recipe import Recipe
@@ -30,7 +29,7 @@ from tts_lab.systems.mini.checkpoint import MiniModel, Voice
 from tts_lab.systems.mini.codes import DURATIONS
 from tts_lab.systems.mini.config import MiniConfig
 from tts_lab.systems.mini.semantic import TAUGHT_PHONES
-from tts_lab.systems.mini.stages import SEMANTIC_SALT, TAUGHT_CHARS, Mini
+from tts_lab.systems.mini.stages import TAUGHT_CHARS, Mini
 from tts_lab.types import Chunk, Prompt, Request, Semantic
 
 M = TypeVar("M", bound=nn.Module)
@@ -97,14 +96,7 @@ class TracedMini(Mini):
         """As `Mini.semantic`, with phones that mean nothing and durations that are given."""
         n, t = self.lengths.pieces[chunk.index]
         codes = {name: torch.ones((1, n), dtype=torch.long) for name in ("symbol", "tone", "place", "syllable")}
-        generator = torch.Generator().manual_seed(chunk.seed ^ SEMANTIC_SALT)
-        with self.home.use(self.model.semantic, recipe.precision, recipe.offload) as model:
-            set_attention_kernel(model, recipe.attention)
-            symbol, tone, place = (codes[k].to(self.device) for k in ("symbol", "tone", "place"))
-            style = prompt.extra["semantic_style"].to(self.device)
-            _, pitch = model.write(
-                symbol, tone, place, style, temperature=recipe.temperature, generator=generator, cache=recipe.cache
-            )
+        _, pitch = self._write(codes, chunk, prompt, recipe)
         return Semantic(chunk, ("",) * n, _spread(t, n), t, codes | {"pitch": pitch.cpu()})
 
 

@@ -95,19 +95,23 @@ class Mini:
         """Duration and pitch codes, written phone by phone. codes (1, n): symbol, tone, place, pitch, syllable."""
         said = _analysed(chunk.text)
         codes = _codes(said)
-        generator = torch.Generator().manual_seed(chunk.seed ^ SEMANTIC_SALT)
-        with self.home.use(self.model.semantic, recipe.precision, recipe.offload) as model:
-            set_attention_kernel(model, recipe.attention)
-            symbol, tone, place = (codes[k].to(self.device) for k in ("symbol", "tone", "place"))
-            style = prompt.extra["semantic_style"].to(self.device)
-            durations, pitch = model.write(
-                symbol, tone, place, style, temperature=recipe.temperature, generator=generator, cache=recipe.cache
-            )
+        durations, pitch = self._write(codes, chunk, prompt, recipe)
         frames = paced(durations[0].cpu(), chunk.speed)
         units = tuple(p.symbol for p in said.phones)
         return Semantic(
             chunk, units, tuple(frames.tolist()), int(frames.sum()), codes | {"pitch": pitch.cpu()}, said.unknown
         )
+
+    def _write(self, codes: dict[str, Tensor], chunk: Chunk, prompt: Prompt, recipe: Recipe) -> tuple[Tensor, Tensor]:
+        """Durations (frames) and pitch codes for the phones of `codes`, each (1, n), on the device."""
+        generator = torch.Generator().manual_seed(chunk.seed ^ SEMANTIC_SALT)
+        with self.home.use(self.model.semantic, recipe.precision, recipe.offload) as model:
+            set_attention_kernel(model, recipe.attention)
+            symbol, tone, place = (codes[k].to(self.device) for k in ("symbol", "tone", "place"))
+            style = prompt.extra["semantic_style"].to(self.device)
+            return model.write(
+                symbol, tone, place, style, temperature=recipe.temperature, generator=generator, cache=recipe.cache
+            )
 
     def acoustic(self, tokens: Semantic, prompt: Prompt, recipe: Recipe) -> Mel:
         """Average mel and flow matching on its residual. Frames are padded to whole patches and cut again."""
