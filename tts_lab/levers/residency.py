@@ -8,7 +8,7 @@ there is nowhere else to wait and half precision is slower than single.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar, cast
 
@@ -23,25 +23,33 @@ class Residency:
     """Lends a device copies of a system's stages, whose originals stay in the computer's memory.
 
     An original is never changed, so that one recipe's precision leaves no trace in the next one's.
+    lends: whether there are copies; None: on any device but the CPU. on_copy: called with an original and its new copy.
     """
 
-    def __init__(self, device: torch.device | str) -> None:
+    def __init__(
+        self, device: torch.device | str, *, lends: bool | None = None,
+        on_copy: Callable[[nn.Module, nn.Module], None] | None = None,
+    ) -> None:  # fmt: skip
         self.device = torch.device(device)
+        self.lends = self.device.type != "cpu" if lends is None else lends
+        self.on_copy = on_copy
         self._copies: dict[tuple[nn.Module, str], nn.Module] = {}  # modules hash by identity
 
     @contextmanager
     def use(self, original: M, precision: str = "fp32", offload: str = "none") -> Iterator[M]:
         """The stage, ready on the device; with offload "stage" every other one has left it.
 
-        precision: of PRECISIONS. On a CPU the original itself is used, whatever the two levers say.
+        precision: of PRECISIONS. Where nothing is lent, the original itself is used, whatever the two levers say.
         """
-        if self.device.type == "cpu":
+        if not self.lends:
             yield original
             return
         key = (original, precision)
         self._evict(key, everything_else=offload == "stage")
         if key not in self._copies:
             self._copies[key] = copy.deepcopy(original).to(self.device, PRECISIONS[precision])
+            if self.on_copy:
+                self.on_copy(original, self._copies[key])
         try:
             yield cast(M, self._copies[key])
         finally:

@@ -58,6 +58,15 @@ def route(call: Call, capability: Capability) -> str:
     return EFFICIENT if _fits_efficient(call, capability) else MATH
 
 
+def family(capability: Capability) -> Capability:
+    """A compute capability that stands for all that take the same kernels: one trace serves them all."""
+    if capability > NEWEST or capability < (7, 0):
+        return capability
+    if _prefers_cudnn(capability):
+        return (9, 0)
+    return (8, 6) if capability >= (8, 0) else (7, 5)
+
+
 def _fits_any(call: Call) -> bool:
     """Four axes, one dtype, nothing empty, last axis dense, heads alike or grouped."""
     q, k, v = call.tensors

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tts_lab.errors import LabError, OutputError
 
 CATEGORIES = ("weight", "activation", "cache", "workspace")
-FORMAT = 1
+FORMAT = 2
 _TEXTS = ("operator", "module", "stage", "category")  # columns of few distinct texts: kept as codes and a table
 
 
@@ -109,20 +109,38 @@ class Columns:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Uses:
+    """Which weights each operator read, one element a weight.
+
+    position: number of events up to and including the operator's own allocations; storage: id of the weight's storage;
+    first: True where a new operator begins. int64, int64, bool.
+    """
+
+    position: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    storage: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    first: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+
 class EventLog:
     """Events in order. Iterate for `Event`s, or take `columns()` for arrays.
 
     meta: what was traced (torch version, system, recipe, lengths, operators, ...), plain JSON values. markers: borders
-    of stages. repeats: loops that were shortened. work: what the kernels had to do, shortened loops in full.
+    of stages. repeats: loops that were shortened. work: what the kernels had to do, shortened loops in full. uses:
+    which weights each operator read.
     """
 
     def __init__(
         self, events: Sequence[Event] | Columns, meta: Mapping[str, Any] | None = None, markers: Sequence[Marker] = (),
-        repeats: Sequence[Repeat] = (), work: Sequence[Work] = (),
+        repeats: Sequence[Repeat] = (), work: Sequence[Work] = (), uses: Uses | None = None,
     ) -> None:  # fmt: skip
         self._columns = events if isinstance(events, Columns) else Columns.of(events)
         self.meta: dict[str, Any] = dict(meta or {})
         self.markers, self.repeats, self.work = tuple(markers), tuple(repeats), tuple(work)
+        self.uses = uses or Uses()
 
     def __len__(self) -> int:
         return len(self._columns.storage)
@@ -211,6 +229,8 @@ def _packed(log: EventLog) -> dict[str, NDArray[Any]]:
     packed["storage"] = np.diff(c.storage[fresh], prepend=0)
     newest = np.maximum.accumulate(np.where(fresh, c.storage, np.iinfo(np.int64).min))
     packed["age"] = (newest - c.storage)[~fresh]
+    packed["use_position"] = np.diff(log.uses.position, prepend=0)
+    packed |= {"use_storage": log.uses.storage, "use_first": log.uses.first}
     packed["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
     return packed
 
@@ -236,7 +256,10 @@ def _unpacked(packed: Mapping[str, NDArray[Any]]) -> EventLog:
     if any(codes[name].max(initial=-1) >= len(tables[name]) or len(codes[name]) != count for name in _TEXTS):
         raise ValueError("codes out of range")
     columns = Columns(storage=storage, bytes=size, stream=packed["stream"], tables=tables, **codes)
+    uses = Uses(np.cumsum(packed["use_position"]), packed["use_storage"], packed["use_first"])
+    if len({*map(len, vars(uses).values())}) > 1 or uses.position.max(initial=0) > count:
+        raise ValueError("uses out of range")
     return EventLog(
         columns, about["meta"], [Marker(*m) for m in about["markers"]], [Repeat(*r) for r in about["repeats"]],
-        [Work(*w) for w in about["work"]],
+        [Work(*w) for w in about["work"]], uses,
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import UntypedStorage
 
-from tts_lab.memory.events import Columns
+from tts_lab.memory.events import Columns, Uses
 
 HOST = -1  # row of a storage that lies in the computer's memory, not on the card: known, but not logged
 
@@ -68,6 +68,9 @@ class Ledger:
         self._module: list[int] = []
         self._category: list[int] = []
         self._before: list[int] = []  # rows of storages that were there before the run
+        self._use_position: list[int] = []  # one element a weight that an operator read
+        self._use_row: list[int] = []
+        self._use_first: list[bool] = []
         self.closed = False
 
     def __len__(self) -> int:
@@ -119,6 +122,17 @@ class Ledger:
             if module is not None:
                 self._module[row] = self._codes["module"][module]
 
+    def weights_of(self, rows: Iterable[int]) -> list[int]:
+        """Those of the rows that are weights on the card, each once."""
+        weight = self._codes["category"]["weight"]
+        return [row for row in dict.fromkeys(rows) if row != HOST and self._category[row] == weight]
+
+    def used(self, weights: list[int]) -> None:
+        """An operator that has just run read these weights (rows)."""
+        self._use_position.extend([len(self.size)] * len(weights))
+        self._use_row.extend(weights)
+        self._use_first.extend([True] + [False] * (len(weights) - 1))
+
     def resized(self, tensor: torch.Tensor, operator: str) -> None:
         """A storage that changed its size in place: the old bytes are freed, then the new are there."""
         storage = tensor.untyped_storage()
@@ -137,22 +151,35 @@ class Ledger:
 
     def columns(self) -> Columns:
         """The log's arrays: what was there before the run first, texts and storages counted from 0."""
-        count = len(self.size)
-        first = np.array(self._before, np.int64)
-        order = np.concatenate([first, np.setdiff1d(np.arange(count), first)]).astype(np.int64)
+        order, number = self._order()
         size, origin = np.array(self.size, np.int64), np.array(self.origin, np.int64)
-        number = np.zeros(count, np.int64)
-        number[order] = np.cumsum(size[order] > 0) - 1
         texts = {"operator": self._operator, "module": self._module, "category": self._category}
         codes = {name: np.array(column, np.int32)[origin][order] for name, column in texts.items()}
         return Columns(
             storage=number[origin][order], bytes=size[order], stage=np.array(self.stage, np.int32)[order],
-            stream=np.zeros(count, np.int32), tables={k: tuple(v) for k, v in self._codes.items()}, **codes,
+            stream=np.zeros(len(order), np.int32), tables={k: tuple(v) for k, v in self._codes.items()}, **codes,
         )  # fmt: skip
+
+    def uses(self) -> Uses:
+        """Which weights each operator read, in the numbers of `columns`."""
+        _, number = self._order()
+        position = np.array(self._use_position, np.int64)
+        before = np.sort(np.array(self._before, np.int64))
+        later = len(before) - np.searchsorted(before, position)
+        rows = np.array(self._use_row, np.int64)
+        return Uses(position + later, number[rows] if len(rows) else rows, np.array(self._use_first, bool))
 
     def shift(self, position: int) -> int:
         """Where a row comes to lie in `columns`."""
         return position + sum(row >= position for row in self._before)
+
+    def _order(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows in the order of `columns`, and the number of each row's storage."""
+        first = np.array(self._before, np.int64)
+        order = np.concatenate([first, np.setdiff1d(np.arange(len(self.size)), first)]).astype(np.int64)
+        number = np.zeros(len(self.size), np.int64)
+        number[order] = np.cumsum(np.array(self.size, np.int64)[order] > 0) - 1
+        return order, number
 
     def _append(self, size: int, operator: str, module: str, category: str, stage: str | None = None) -> int:
         row = len(self.size)

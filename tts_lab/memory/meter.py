@@ -8,6 +8,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 class Meter(ABC):
@@ -21,6 +25,27 @@ class Meter(ABC):
     @abstractmethod
     def stages(self) -> Mapping[str, float]:
         """Seconds by stage, in the order in which the stages first ran; empty where time is not watched."""
+
+
+class DeviceMeter(Meter):
+    """Watches the memory of one device while it is in use as a context.
+
+    device: "meta", "cpu" or "cuda": where a run under this meter belongs.
+    """
+
+    device: str
+
+    @abstractmethod
+    def __enter__(self) -> Self: ...
+
+    @abstractmethod
+    def __exit__(self, *error: object) -> None: ...
+
+    def place(self, what: nn.Module | Tensor, name: str = "") -> None:  # most meters need not be told
+        """Weights that are on the device under this name."""
+
+    def host(self, what: nn.Module) -> None:
+        """Weights that wait in the computer's memory."""
 
 
 class NullMeter(Meter):

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tts_lab.memory.ledger import HOST
 from tts_lab.memory.problems import at, data_dependent, depends_on_data, no_meta_kernel, wrong_device
 from tts_lab.memory.shapes import Shapes
-from tts_lab.memory.work import bytes_of, flops_of
+from tts_lab.memory.work import TO_CARD, TO_HOST, bytes_of, flops_of
 
 if TYPE_CHECKING:
     from tts_lab.memory.tracer import Tracer
@@ -112,12 +112,24 @@ class Operators(TorchDispatchMode):
         space = self._workspace(known, args) if card else None
         for t in made:
             self._see(t, known.name, card)
+        if on_card and known.launches:
+            self._read(inputs)
         if space is not None:
             self.ledger.release(space)
         self.count += 1
-        if card and made and known.launches:
-            flops = flops_of(known.name, args, made[0])
-            self.launched(known.name, made[0], flops, bytes_of(known.name, inputs, made))
+        if made and known.launches:
+            if card and (on_card or not inputs):
+                flops = flops_of(known.name, args, made[0])
+                self.launched(known.name, made[0], flops, bytes_of(known.name, inputs, made))
+            elif card or on_card:
+                self.launched(TO_CARD if card else TO_HOST, made[0], 0, made[0].nbytes)
+
+    def _read(self, inputs: Sequence[Tensor]) -> None:
+        """Write down which weights an operator read."""
+        rows = (self.ledger.row(t) for t in inputs)
+        weights = self.ledger.weights_of(row for row in rows if row is not None)
+        if weights:
+            self.ledger.used(weights)
 
     def _see(self, t: Tensor, operator: str, card: bool) -> None:
         """A result, which may bring a new storage."""

@@ -5,13 +5,17 @@ One trace answers every card, budget and setting. The cost is linear in the numb
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from tts_lab.memory.allocator_settings import Settings
 from tts_lab.memory.cards import EAGER_CONTEXT_BYTES, Card
 from tts_lab.memory.events import Event, EventLog
-from tts_lab.memory.replayed import Replay, TimePoint, Verdict
+from tts_lab.memory.profile import Profile
+from tts_lab.memory.replayed import Replay, StagePeak, TimePoint, Verdict
 from tts_lab.memory.walk import Walk, alive_at_peak, walk
 
 ENDLESS = 1 << 50  # bytes of a card that no log fills
@@ -81,6 +85,7 @@ def _replayed(
     if done.failures:
         margin = min(margin, -max(failure.short for failure in done.failures))
     unmodelled = _unmodelled(events, card)
+    profile = done.profile = done.profile or Profile.of(events, done.changes, done.workspaces)
     return Replay(
         card=card,
         settings=settings,
@@ -89,9 +94,9 @@ def _replayed(
         peak_allocated=statistics.allocated_peak,
         peak_reserved=statistics.reserved_peak,
         needed_reserved=needed,
-        stages=done.stages,
+        stages=_stages(done, profile),
         alive=alive_at_peak(events, done),
-        timeline=_timeline(done, points),
+        timeline=_timeline(done, profile, points),
         statistics=statistics,
         context=card.context_bytes,
         workspace=done.workspace,
@@ -133,14 +138,22 @@ def _unmodelled(events: Sequence[Event], card: Card) -> dict[str, int]:
     }
 
 
-def _timeline(done: Walk, points: int) -> tuple[TimePoint, ...]:
-    """The highest value of each run of events, so that no peak is lost."""
-    count = len(done.allocated)
-    width = max(-(-count // max(points, 1)), 1)
-    return tuple(
-        TimePoint(at, done.stage_of[at], max(done.allocated[at : at + width]), max(done.reserved[at : at + width]))
-        for at in range(0, count, width)
-    )
+def _stages(done: Walk, profile: Profile) -> dict[str, StagePeak]:
+    at = profile.stage_peaks(done.stage_of)
+    return {name: dataclasses.replace(peak, by_category=profile.at(at.get(name, -1))) for name, peak in
+            done.stages.items()}  # fmt: skip
+
+
+def _timeline(done: Walk, profile: Profile, points: int) -> tuple[TimePoint, ...]:
+    """The highest values of each run of events, so that no peak is lost."""
+    allocated, reserved = np.array(done.allocated, np.int64), np.array(done.reserved, np.int64)
+    width = max(-(-len(allocated) // max(points, 1)), 1)
+    found = []
+    for start in range(0, len(allocated), width):
+        peak = start + int(allocated[start : start + width].argmax())
+        top = int(reserved[start : start + width].max())
+        found.append(TimePoint(start, done.stage_of[start], int(allocated[peak]), top, profile.at(peak)))
+    return tuple(found)
 
 
 def _notes(settings: Settings) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from tts_lab.memory.allocator_settings import Settings
@@ -15,11 +15,12 @@ Verdict = Literal["fits", "tight", "out_of_memory"]
 
 @dataclass(frozen=True)
 class StagePeak:
-    """Highest bytes while a stage ran, with what was held before it."""
+    """Highest bytes while a stage ran, with what was held before it. by_category: what the allocated ones were."""
 
     allocated: int
     reserved: int
     requested: int
+    by_category: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,13 @@ class Alive:
 
 @dataclass(frozen=True)
 class TimePoint:
-    """The highest bytes within a short run of events, of which `event` is the first."""
+    """The highest bytes within a short run of events, of which `event` is the first. by_category: of the allocated."""
 
     event: int
     stage: str
     allocated: int
     reserved: int
+    by_category: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from tts_lab.memory.attention_route import Capability
 from tts_lab.memory.events import EventLog, Marker, Repeat, Work
 from tts_lab.memory.functions import Functions
 from tts_lab.memory.ledger import Ledger
-from tts_lab.memory.meter import Meter
+from tts_lab.memory.meter import DeviceMeter
 from tts_lab.memory.modules import ModulePaths, tensors_in
 from tts_lab.memory.operators import Operators
 from tts_lab.memory.problems import TraceError
@@ -38,7 +38,7 @@ __all__ = ["CpuMeter", "MetaMeter", "TraceError", "Tracer", "trace"]
 R = TypeVar("R")
 
 
-class Tracer(Meter):
+class Tracer(DeviceMeter):
     """Watches everything that PyTorch does inside `with`; afterwards `log` is there.
 
     device: "meta" computes nothing, "cpu" runs for real. card_capability: compute capability of the card to be, which
@@ -154,7 +154,7 @@ class Tracer(Meter):
         markers = [Marker(ledger.shift(m.position), m.stage, m.begins) for m in self._markers]
         repeats = [Repeat(ledger.shift(r.start), ledger.shift(r.end), r.count) for r in self.slices.repeats]
         work = [Work(*key, count) for key, count in self.work.items()]
-        return EventLog(ledger.columns(), about | self.meta, markers, repeats, work)
+        return EventLog(ledger.columns(), about | self.meta, markers, repeats, work, ledger.uses())
 
 
 class MetaMeter(Tracer):
@@ -172,13 +172,14 @@ class CpuMeter(Tracer):
 
 
 def trace(fn: Callable[..., Any], *args: Any, device: str = "meta", card_capability: Capability = AMPERE,
-          **kwargs: Any) -> EventLog:  # fmt: skip
+          grad: bool = False, **kwargs: Any) -> EventLog:  # fmt: skip
     """The event log of `fn(*args, **kwargs)`, any PyTorch code.
 
     Modules and tensors that `fn` is, holds or is given count from the start. Build them on the device, such as inside
-    `with torch.device("meta")`. Raises TraceError where the run needs values that a trace does not have.
+    `with torch.device("meta")`. grad: leave autograd on. Raises TraceError where the run needs values that a trace
+    does not have.
     """
-    tracer = Tracer(device, card_capability)
+    tracer = Tracer(device, card_capability, grad=grad)
     with tracer:
         for value in (fn, getattr(fn, "__self__", None), *args, *kwargs.values()):
             if isinstance(value, nn.Module):

@@ -14,6 +14,7 @@ from tts_lab.memory.allocator_state import OutOfMemoryError, Statistics
 from tts_lab.memory.blocks import Block
 from tts_lab.memory.cards import Card
 from tts_lab.memory.events import Event
+from tts_lab.memory.profile import Profile
 from tts_lab.memory.replayed import Alive, Failure, Holding, StagePeak
 
 # Operators that call cuBLAS: the first one on a stream makes PyTorch take that stream's workspace, for good.
@@ -27,18 +28,20 @@ LARGEST = 20  # storages that a replay names
 class Walk:
     """What happened, event by event, as far as it went.
 
-    allocated, reserved, stage_of: after each event; blocks: bytes of the block that it got, 0 at a free and where it
-    failed; workspaces: (event that made cuBLAS take one, bytes of its block).
+    allocated, reserved, stage_of: after each event; changes: by how much the event changed the allocated bytes, without
+    workspaces: the block that it got or, below zero, gave back; 0 where it failed; workspaces: (event that made cuBLAS
+    take one, bytes of its block).
     """
 
     allocated: list[int] = field(default_factory=list)
     reserved: list[int] = field(default_factory=list)
     stage_of: list[str] = field(default_factory=list)
-    blocks: list[int] = field(default_factory=list)
+    changes: list[int] = field(default_factory=list)
     workspaces: list[tuple[int, int]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     stages: Mapping[str, StagePeak] = field(default_factory=dict)
     statistics: Statistics = field(default_factory=lambda: Allocator(1).statistics())
+    profile: Profile | None = None  # found when it is asked for
 
     @property
     def workspace(self) -> int:
@@ -92,14 +95,14 @@ def walk(
         if event.stage != stage:
             stage = event.stage
             peaks.enter(stage)
-        block = 0
+        change = 0
         try:
             if event.bytes <= 0:
-                _free(allocator, held, event, index)
+                change = -_free(allocator, held, event, index)
             else:
                 _check_new(held, event, index)
                 new = held[event.storage] = allocator.malloc(event.bytes, event.stream)
-                block = new.size
+                change = new.size
                 if cublas and event.stream not in streams and _is_product(event.operator, products):
                     size = allocator.malloc(card.cublas_workspace_bytes, event.stream).size
                     done.workspaces.append((index, size))
@@ -112,7 +115,7 @@ def walk(
         done.allocated.append(allocator.allocated)
         done.reserved.append(allocator.device.reserved)
         done.stage_of.append(event.stage)
-        done.blocks.append(block)
+        done.changes.append(change)
     peaks.close()
     done.stages, done.statistics = peaks.stages, peaks.overall
     return done
@@ -124,9 +127,11 @@ def alive_at_peak(events: Sequence[Event], done: Walk) -> Alive:
         return Alive(-1, {}, {}, {}, ())
     peak = done.allocated.index(max(done.allocated))
     held: dict[int, Holding] = {}
-    for event, block in zip(events[: peak + 1], done.blocks, strict=False):
-        if block:
-            held[event.storage] = Holding(event.bytes, block, event.operator, event.module, event.stage, event.category)
+    for event, change in zip(events[: peak + 1], done.changes, strict=False):
+        if change > 0:
+            held[event.storage] = Holding(
+                event.bytes, change, event.operator, event.module, event.stage, event.category
+            )
         else:
             held.pop(event.storage, None)
     found = list(held.values())
@@ -161,15 +166,18 @@ def _check_new(held: dict[int, Block | None], event: Event, index: int) -> None:
         raise LabError(_damaged(index, f"storage {event.storage} is allocated while it is alive"))
 
 
-def _free(allocator: Allocator, held: dict[int, Block | None], event: Event, index: int) -> None:
+def _free(allocator: Allocator, held: dict[int, Block | None], event: Event, index: int) -> int:
+    """Bytes of the block that was given back."""
     if event.storage not in held:
         raise LabError(_damaged(index, f"storage {event.storage} is freed without being alive"))
     block = held.pop(event.storage)
     if block is None:
-        return
+        return 0
     if block.requested != -event.bytes:
         raise LabError(_damaged(index, f"{-event.bytes} bytes are freed of a storage of {block.requested}"))
+    size = block.size
     allocator.free(block)
+    return size
 
 
 def _damaged(index: int, what: str) -> str:

@@ -31,6 +31,8 @@ def _convolution(args: Sequence[Any], out: Tensor) -> int:
     return 2 * (x if transposed else out).numel() * (weight.numel() // weight.shape[0])
 
 
+TO_CARD, TO_HOST = "copy.to_card", "copy.to_host"  # a copy between the computer's memory and the card's
+
 FLOPS: dict[str, Flops] = {
     "aten.mm.default": _mm,
     "aten.bmm.default": _mm,
@@ -38,6 +40,7 @@ FLOPS: dict[str, Flops] = {
     "aten.baddbmm.default": _addmm,
     "aten.convolution.default": _convolution,
 }
+MATRIX = r"(^|\.)_?(mm|bmm|addmm|baddbmm|convolution|scaled_dot_product_\w+)\."  # operators that tensor cores serve
 # These read of their first input only what they write.
 LOOKUPS = ("aten.embedding.", "aten.index.", "aten.index_select.", "aten.gather.")
 

@@ -1,14 +1,19 @@
-"""Speech systems by name. Each is a package with `load(device) -> System`, imported when it is asked for."""
+"""Speech systems by name. Each is a package, imported when it is asked for, with two functions: `load(device)`, and
+`run_lengths(recipe, seconds, reference_seconds, meter)` for studies of memory."""
 
 from __future__ import annotations
 
 import difflib
+import math
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tts_lab.errors import LabError
 
 if TYPE_CHECKING:
+    from tts_lab.memory.meter import DeviceMeter
+    from tts_lab.recipe import Recipe
     from tts_lab.types import System
 
 SYSTEMS: dict[str, str] = {"mini": "tts_lab.systems.mini"}
@@ -21,12 +26,31 @@ def load_system(name: str = "mini", device: str = "auto") -> System:
     name: of `SYSTEMS`. device: `auto` (a CUDA card if there is one, else the CPU), `cpu`, `cuda`, `cuda:1`, `mps`.
     Raises LabError for an unknown name or a device that is not here, WeightsError where its weights cannot be loaded.
     """
+    system: System = _package(name).load(resolve_device(device))
+    return system
+
+
+def run_lengths(
+    name: str, recipe: Recipe, seconds: float, reference_seconds: float, meter: DeviceMeter
+) -> tuple[str, ...]:
+    """A whole request of given lengths under a meter, with random weights: for memory and time, not for the ear.
+
+    seconds: of speech; reference_seconds: of the clip whose voice is imitated. Returns notes on what was run.
+    Raises LabError for an unknown system or a length that cannot be.
+    """
+    for what, value in (("speech", seconds), ("reference clip", reference_seconds)):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise LabError(f"The length of the {what} must be a number of seconds above 0, but is {value!r}.")
+    notes: tuple[str, ...] = _package(name).run_lengths(recipe, seconds, reference_seconds, meter)
+    return notes
+
+
+def _package(name: str) -> ModuleType:
     if name not in SYSTEMS:
         close = difflib.get_close_matches(str(name).lower(), SYSTEMS, n=1)
         guess = f" (did you mean {close[0]!r}?)" if close else ""
         raise LabError(f"There is no system {name!r}{guess}; the lab has {', '.join(SYSTEMS)}.")
-    system: System = import_module(SYSTEMS[name]).load(resolve_device(device))
-    return system
+    return import_module(SYSTEMS[name])
 
 
 def resolve_device(device: str = "auto") -> str:

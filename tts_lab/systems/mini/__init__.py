@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tts_lab.memory.meter import DeviceMeter
+    from tts_lab.recipe import Recipe
     from tts_lab.systems.mini.stages import Mini
 
 
@@ -16,3 +18,11 @@ def load(device: str = "cpu") -> Mini:
 
     model, _, voices = load_model(voices_dir())
     return Mini(model, load_vocoder(), voices, device)
+
+
+def run_lengths(recipe: Recipe, seconds: float, reference_seconds: float, meter: DeviceMeter) -> tuple[str, ...]:
+    """Speech of `seconds` under a meter, with random weights; see `tts_lab.systems.run_lengths`."""
+    from tts_lab.systems.mini.lengths import REFERENCE_NOTE, Lengths, run_mini
+
+    run_mini(recipe, Lengths.of(seconds, recipe), meter)
+    return (REFERENCE_NOTE,)

@@ -5,22 +5,20 @@ Axes: b batch (1), n phones, t mel frames, v voices.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
 
 import torch
 from torch import nn
 
 from tts_lab.audio.mel import MEL_22K
 from tts_lab.errors import LabError
-from tts_lab.levers.residency import PRECISIONS, Residency
+from tts_lab.levers.residency import Residency
 from tts_lab.loops import alike
 from tts_lab.memory.events import EventLog
+from tts_lab.memory.meter import DeviceMeter
 from tts_lab.memory.tracer import Tracer
 from tts_lab.nn.hifigan import HiFiGAN, HiFiGANSizes
 from tts_lab.pipeline import speak
@@ -32,10 +30,10 @@ from tts_lab.systems.mini.semantic import TAUGHT_PHONES
 from tts_lab.systems.mini.stages import TAUGHT_CHARS, Mini
 from tts_lab.types import Chunk, Prompt, Request, Semantic
 
-M = TypeVar("M", bound=nn.Module)
 FRAMES_PER_PHONE = (
     6.18  # mean of the speech that mini was taught with: 372,181 frames for 60,253 phones, pauses included
 )
+REFERENCE_NOTE = "mini listens to a reference clip in the computer's memory: its length does not matter to the card."
 VOICES = ("a", "b", "c", "d")  # their number matters for the size, their names do not
 
 
@@ -69,22 +67,24 @@ class Lengths:
         return cls(((max(1, round(each / FRAMES_PER_PHONE)), each),) * count)
 
 
-class TracedMini(Mini):
-    """`Mini` made of sizes alone, whose pieces have the lengths that it is told. Build it before the trace begins.
+class MeasuredMini(Mini):
+    """`Mini` made of sizes alone, whose pieces have the lengths that it is told. Build it before the meter begins.
 
     As on a card, the trained originals wait in the computer's memory, the speaker stage runs there, and the stages that
     run on the card get copies.
     """
 
-    def __init__(self, tracer: Tracer, config: MiniConfig, lengths: Lengths, sizes: HiFiGANSizes) -> None:
-        with torch.device(tracer.device):
+    def __init__(self, meter: DeviceMeter, config: MiniConfig, lengths: Lengths, sizes: HiFiGANSizes) -> None:
+        with torch.device("meta" if meter.device == "meta" else "cpu"):
             model, vocoder = MiniModel(config), HiFiGAN(sizes)
         for original in (model, vocoder):
             original.eval().requires_grad_(False)
-            tracer.host(original)
-        super().__init__(model, vocoder, tuple(Voice(name, "", "") for name in config.voices), tracer.device)
+            meter.host(original)
+        super().__init__(model, vocoder, tuple(Voice(name, "", "") for name in config.voices), meter.device)
         self.lengths = lengths
-        self.home = _Home(tracer, {model.semantic: "semantic", model.acoustic: "acoustic", vocoder: "vocoder"})
+        names: dict[nn.Module, str] = {model.semantic: "semantic", model.acoustic: "acoustic", vocoder: "vocoder"}
+        # A run on the CPU that is traced lends copies too, and so does what a card does.
+        self.home = Residency(meter.device, lends=True, on_copy=lambda original, new: meter.place(new, names[original]))
 
     def split(self, request: Request, recipe: Recipe) -> Iterator[Chunk]:
         """A piece for each pair of lengths. Pieces as long as each other are all alike."""
@@ -100,46 +100,32 @@ class TracedMini(Mini):
         return Semantic(chunk, ("",) * n, _spread(t, n), t, codes | {"pitch": pitch.cpu()})
 
 
-class _Home(Residency):
-    """Lends copies whatever the device, so that a run on the CPU does what a card does, and names them in the log."""
-
-    def __init__(self, tracer: Tracer, names: dict[nn.Module, str]) -> None:
-        super().__init__(tracer.device)
-        self.tracer, self.names = tracer, names
-
-    @contextmanager
-    def use(self, original: M, precision: str = "fp32", offload: str = "none") -> Iterator[M]:
-        key = (original, precision)
-        self._evict(key, everything_else=offload == "stage")
-        if key not in self._copies:
-            self._copies[key] = copy.deepcopy(original).to(self.device, PRECISIONS[precision])
-            self.tracer.place(self._copies[key], self.names[original])
-        try:
-            yield self._copies[key]  # type: ignore[misc]  # a copy is of its original's class
-        finally:
-            if offload == "stage":
-                del self._copies[key]
-
-
 def _spread(total: int, parts: int) -> tuple[int, ...]:
     """Whole numbers as equal as can be, with the given sum."""
     ends = [total * i // parts for i in range(parts + 1)]
     return tuple(b - a for a, b in pairwise(ends))
 
 
-def trace_mini(recipe: Recipe, lengths: Lengths | Sequence[tuple[int, int]], tracer: Tracer | None = None,
-               config: MiniConfig | None = None, sizes: HiFiGANSizes | None = None) -> EventLog:  # fmt: skip
-    """The event log of a whole request: all four stages of the spine, as they run on a card.
+def run_mini(recipe: Recipe, lengths: Lengths | Sequence[tuple[int, int]], meter: DeviceMeter,
+             config: MiniConfig | None = None, sizes: HiFiGANSizes | None = None) -> None:  # fmt: skip
+    """A whole request under a meter: all four stages of the spine as they run on a card, with random weights.
 
-    tracer: on meta if None; on the CPU it is the oracle. config, sizes: of the models and the vocoder; as bundled
-    if None. Raises LabError where the lengths cannot be.
+    meter: a tracer on meta or on the CPU, or the meter of a real card. config, sizes: of the models and the vocoder; as
+    bundled if None. Raises LabError where the lengths cannot be.
     """
-    tracer = tracer or Tracer()
     lengths = lengths if isinstance(lengths, Lengths) else Lengths(tuple(lengths))
-    system = TracedMini(tracer, config or MiniConfig(voices=VOICES), lengths, sizes or HiFiGANSizes())
-    with tracer:
-        for wave in speak(system, Request("。"), recipe, tracer):
+    system = MeasuredMini(meter, config or MiniConfig(voices=VOICES), lengths, sizes or HiFiGANSizes())
+    with meter:
+        for wave in speak(system, Request("。"), recipe, meter):
             wave.samples.cpu()
         del wave
-    tracer.log.meta.update(system="mini", recipe=recipe.to_dict(), lengths=[list(p) for p in lengths.pieces])
+
+
+def trace_mini(recipe: Recipe, lengths: Lengths | Sequence[tuple[int, int]], tracer: Tracer | None = None,
+               config: MiniConfig | None = None, sizes: HiFiGANSizes | None = None) -> EventLog:  # fmt: skip
+    """The event log of `run_mini`. tracer: on meta if None; on the CPU it is the oracle."""
+    tracer = tracer or Tracer()
+    lengths = lengths if isinstance(lengths, Lengths) else Lengths(tuple(lengths))
+    run_mini(recipe, lengths, tracer, config, sizes)
+    tracer.log.meta.update(lengths=[list(p) for p in lengths.pieces])
     return tracer.log
