@@ -17,8 +17,10 @@ from tts_lab.paths import data_dir
 MIB = 1024 * 1024
 CONTEXT_BYTES = {"small": 287_047_680, "large": 426 * MIB}  # by chip size; measured, see the sources in the table
 EAGER_CONTEXT_BYTES = 666_632_192  # with every kernel loaded at start (PyTorch pull request 86509, 2022)
-CUBLAS_WORKSPACE_BYTES = (2 * 4096 + 8 * 16) * 1024  # aten/src/ATen/cuda/CublasHandlePool.cpp, PyTorch 2.13
-CUBLAS_WORKSPACE_BYTES_NEW = 8 * 4096 * 1024  # the same place, for compute capability 9, 10 and 12
+# aten/src/ATen/cuda/CublasHandlePool.cpp, parseChosenWorkspaceSize: one workspace per stream, shared with cuBLASLt. The
+# larger one is for compute capability 9.0, with pytorch/pytorch#175344 (2026) for 10 and 12 too, later for 11.
+CUBLAS_WORKSPACE_BYTES = (2 * 4096 + 8 * 16) * 1024
+CUBLAS_WORKSPACE_BYTES_NEW = 8 * 4096 * 1024
 TRANSFERS_PER_LANE = {1: 2.5e9, 2: 5e9, 3: 8e9, 4: 16e9, 5: 32e9, 6: 64e9}  # a second; PCI Express base specification
 UNITS = {"gb": 10**9, "gib": 2**30, "g": 10**9, "mb": 10**6, "mib": 2**20, "m": 10**6}
 STANDS_IN = "rtx3060"  # whose rates a budget takes
@@ -132,7 +134,7 @@ def _read(path: Path) -> tuple[Mapping[str, Card], Mapping[str, str]]:
 def _card(key: str, row: Mapping[str, Any], sources: Mapping[str, str]) -> Card:
     major, minor = str(row["compute_capability"]).split(".")
     generation, lanes = row["pcie"]
-    makers = sources[row["rates_source"]]
+    board = sources[row["board_source"]]
     return Card(
         key=key,
         name=row["name"],
@@ -146,10 +148,10 @@ def _card(key: str, row: Mapping[str, Any], sources: Mapping[str, str]) -> Card:
             {
                 "total_bytes": row["total_source"],
                 "context_bytes": sources[f"context-{row['context']}"],
-                "compute_capability": "NVIDIA, CUDA GPU compute capability, 2025",
-                "memory_bandwidth": makers,
-                "rates": makers,
-                "pcie": makers,
+                "compute_capability": sources["capability"],
+                "memory_bandwidth": board,
+                "rates": sources[row["rates_source"]],
+                "pcie": board,
             }
         ),
         estimates=tuple(row["estimates"]),
@@ -165,8 +167,11 @@ def _spellings(key: str, row: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """Lower case without maker, series, spaces and signs: `NVIDIA GeForce RTX 3070` is `rtx3070`."""
-    return re.sub(r"nvidia|geforce|tesla|laptopgpu|[^a-z0-9]", "", text.lower())
+    """Lower case without maker, series, spaces and signs: `NVIDIA GeForce RTX 3070` is `rtx3070`.
+
+    `Laptop GPU` stays: a laptop's card of that name has other memory (4070: 8 GB) and other rates.
+    """
+    return re.sub(r"nvidia|geforce|tesla|[^a-z0-9]", "", text.lower())
 
 
 def _unknown(text: str, wanted: str, names: Mapping[str, str]) -> str:
