@@ -8,7 +8,6 @@ between computer and card are bound by PCI Express.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -39,16 +38,16 @@ class Estimate:
 def estimate(work: Iterable[Work], card: Card) -> Estimate:
     """The time that the kernels in `work` take on `card`, one after the other."""
     seconds, floor, launches = 0.0, 0.0, 0.0
-    bound_by: Counter[str] = Counter()
+    bound_by: dict[str, float] = {}
     for each in work:
         parts = _seconds(each, card)
         limits = {name: part / ATTAINED[name] for name, part in parts.items()} | {"launch": LAUNCH_SECONDS}
         limit = max(limits, key=lambda name: limits[name])
-        bound_by[limit] += each.count * limits[limit]
+        bound_by[limit] = bound_by.get(limit, 0.0) + each.count * limits[limit]
         seconds += each.count * limits[limit]
         floor += each.count * max(parts.values())
         launches += each.count
-    return Estimate(seconds, floor, round(launches), dict(bound_by.most_common()))
+    return Estimate(seconds, floor, round(launches), dict(sorted(bound_by.items(), key=lambda item: -item[1])))
 
 
 def estimate_stages(work: Iterable[Work], card: Card) -> dict[str, Estimate]:

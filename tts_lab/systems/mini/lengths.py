@@ -127,5 +127,5 @@ def trace_mini(recipe: Recipe, lengths: Lengths | Sequence[tuple[int, int]], tra
     tracer = tracer or Tracer()
     lengths = lengths if isinstance(lengths, Lengths) else Lengths(tuple(lengths))
     run_mini(recipe, lengths, tracer, config, sizes)
-    tracer.log.meta.update(lengths=[list(p) for p in lengths.pieces])
+    tracer.log.meta.update(system="mini", recipe=recipe.to_dict(), lengths=[list(p) for p in lengths.pieces])
     return tracer.log
