@@ -18,9 +18,9 @@ FLOOR = {
     "systems": 2,
     "experiments": 3,
     "show": 4, "doctor": 4,
-    "cli": 5,
+    "commands": 5, "cli": 5,
 }  # fmt: skip
-ABOVE_CORE = ("show", "cli", "experiments", "doctor")
+ABOVE_CORE = ("show", "commands", "cli", "experiments", "doctor")
 KNOWS_NOTHING_OF = {
     "memory": ("text", "audio", "nn", "recipe", "receipt", "pipeline", "types"),
     "nn": ("text", "audio", "types"),

@@ -1,4 +1,4 @@
-"""The command line: `tts-lab speak | voices | recipes | doctor`.
+"""The command line: `tts-lab speak | vram | voices | recipes | doctor`.
 
 Results go to stdout, progress and complaints to stderr. What is the input's fault is one sentence and exit code 2.
 Nothing heavy is imported before a command needs it: `--help` must be instant.
@@ -98,6 +98,30 @@ def speak(
     if mel is not None:
         _draw(kept, mel, chosen)
     _report(receipt, out, mel, as_json, quiet)
+
+
+@app.command()
+@tells_why
+def vram(
+    system: Annotated[str, typer.Argument(help="Speech system, or an event log (.npz) that was saved.")] = "mini",
+    card: Annotated[list[str] | None, typer.Option(help="rtx3070, 8gb, ..., all; may be given again.")] = None,
+    recipe: Annotated[str, typer.Option(help="Named recipe (see `recipes`) or a YAML file.")] = "default",
+    levers: Annotated[list[str] | None, typer.Option("--set", help="Change one lever: --set precision=fp16.")] = None,
+    seconds: Annotated[float, typer.Option(help="Length of the speech, in seconds.")] = 30.0,
+    reference_seconds: Annotated[float, typer.Option(help="Length of the reference clip.")] = 15.0,
+    alloc_conf: Annotated[str, typer.Option(help="As in PYTORCH_CUDA_ALLOC_CONF.")] = "",
+    page: Annotated[Path | None, typer.Option("--html", help="Write the report as one page.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the report: .png, .svg or .pdf.")] = None,
+    snapshot: Annotated[Path | None, typer.Option(help="Write a .pickle for docs.pytorch.org/memory_viz.")] = None,
+    save_log: Annotated[Path | None, typer.Option(help="Keep the event log (.npz).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON for each card.")] = False,
+) -> None:
+    """Predict the GPU memory of a request, without a card and without weights."""
+    from tts_lab.commands.vram import Files, Question, run
+
+    named, moved = tuple(card or ("rtx3070",)), tuple(levers or ())
+    question = Question(system, named, recipe, moved, seconds, reference_seconds, alloc_conf)
+    run(question, Files(page, figure, snapshot, save_log), as_json)
 
 
 @app.command()
