@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tts_lab.errors import LabError
+    from tts_lab.experiments.vram import vram
+    from tts_lab.memory.cards import find_card
     from tts_lab.memory.meter import Meter, NullMeter, TimeMeter
+    from tts_lab.memory.replay import replay
+    from tts_lab.memory.report import MemoryReport
+    from tts_lab.memory.tracer import trace
     from tts_lab.pipeline import say, speak, speak_to_file
     from tts_lab.receipt import Receipt
     from tts_lab.recipe import Recipe
@@ -24,7 +29,12 @@ __version__ = "0.1.0"
 
 _HOME = {
     "tts_lab.errors": ("LabError",),
+    "tts_lab.experiments.vram": ("vram",),
+    "tts_lab.memory.cards": ("find_card",),
     "tts_lab.memory.meter": ("Meter", "NullMeter", "TimeMeter"),
+    "tts_lab.memory.replay": ("replay",),
+    "tts_lab.memory.report": ("MemoryReport",),
+    "tts_lab.memory.tracer": ("trace",),
     "tts_lab.pipeline": ("say", "speak", "speak_to_file"),
     "tts_lab.receipt": ("Receipt",),
     "tts_lab.recipe": ("Recipe",),
@@ -37,6 +47,7 @@ __all__ = [
     "Chunk",
     "LabError",
     "Mel",
+    "MemoryReport",
     "Meter",
     "NullMeter",
     "Prompt",
@@ -47,10 +58,14 @@ __all__ = [
     "Speech",
     "TimeMeter",
     "Wave",
+    "find_card",
     "load_system",
+    "replay",
     "say",
     "speak",
     "speak_to_file",
+    "trace",
+    "vram",
 ]
 
 
@@ -60,6 +75,13 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(_MODULE_OF[name]), name)
     globals()[name] = value
     return value
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext tts_lab` adds the cell magic `%%vram`."""
+    from tts_lab.show.magics import VramMagics
+
+    shell.register_magics(VramMagics)
 
 
 def __dir__() -> list[str]:

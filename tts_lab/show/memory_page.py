@@ -31,7 +31,7 @@ def memory_page(report: MemoryReport) -> str:
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{html.escape(title)}: {WORDS[report.verdict]}</title><style>{style}</style>"
-        f"<main>{''.join(filter(None, parts))}</main><script>{_static('memory_page.js')}</script></html>\n"
+        f"<main>{body}</main><script>{script}</script></html>\n"
     )
 
 
