@@ -105,6 +105,8 @@ def _replayed(
         unmodelled=unmodelled,
         failures=tuple(done.failures),
         notes=_notes(settings),
+        profile=profile,
+        reserved_after=done.reserved,
     )
 
 

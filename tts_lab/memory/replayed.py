@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from tts_lab.memory.allocator_settings import Settings
 from tts_lab.memory.allocator_state import Statistics
 from tts_lab.memory.cards import Card
+from tts_lab.memory.profile import Profile
 
 Verdict = Literal["fits", "tight", "out_of_memory"]
 
@@ -86,7 +87,7 @@ class Replay:
     context: taken by CUDA beside the allocator; workspace: kept for cuBLAS, within the peaks.
     margin: what the card has beside context and needed_reserved; below zero where it ran out of memory.
     unmodelled: what may come on top, by name, at most; `tight` means that the margin does not cover it, or that the
-    allocator had to empty its cache to go on.
+    allocator had to empty its cache to go on. profile, reserved_after: event by event.
     """
 
     card: Card
@@ -107,6 +108,14 @@ class Replay:
     unmodelled: Mapping[str, int]
     failures: tuple[Failure, ...]
     notes: tuple[str, ...]
+    profile: Profile = field(compare=False, repr=False)
+    reserved_after: Sequence[int] = field(compare=False, repr=False)
+
+    def held(self, position: int) -> StagePeak:
+        """What there was before the event at `position`."""
+        kinds = self.profile.at(position - 1)
+        reserved = self.reserved_after[position - 1] if 0 < position <= len(self.reserved_after) else 0
+        return StagePeak(sum(kinds.values()), reserved, 0, kinds)
 
     @property
     def fragmentation(self) -> float:
@@ -125,7 +134,7 @@ class Replay:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        skipped = ("card", "settings", "stages", "unmodelled", "alive")
+        skipped = ("card", "settings", "stages", "unmodelled", "alive", "profile", "reserved_after")
         plain = {name: value for name, value in vars(self).items() if name not in skipped}
         plain["statistics"] = asdict(self.statistics)
         for name in ("timeline", "failures"):

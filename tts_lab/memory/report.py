@@ -17,7 +17,7 @@ from tts_lab.memory.floor import Floor, streaming_floor
 from tts_lab.memory.frames import Frames
 from tts_lab.memory.holders import Holder, holders
 from tts_lab.memory.replay import ENDLESS, replay
-from tts_lab.memory.replayed import Alive, Failure, StagePeak, TimePoint, Verdict
+from tts_lab.memory.replayed import Alive, Failure, TimePoint, Verdict
 from tts_lab.memory.roofline import Estimate, estimate, estimate_stages
 from tts_lab.memory.summary import summary_html
 
@@ -165,13 +165,10 @@ class MemoryReport(Frames):
 
 def _stages(log: EventLog, done: Replay, floor: Floor, card: Card) -> tuple[StageReport, ...]:
     """The stages in the order in which they began, then what was done between them."""
-    times, level = estimate_stages(log.work, card), log.live_bytes()
+    times = estimate_stages(log.work, card)
     found = []
     for name, position in _began(log).items():
-        peak = done.stages.get(name)
-        if peak is None:  # nothing happened on the card: it held what it held before
-            held = int(level[position - 1]) if position else 0
-            peak = StagePeak(held, held, held)
+        peak = done.stages.get(name) or done.held(position)  # where nothing was allocated, it held what it held before
         seconds = times[name].seconds if name in times else 0.0
         shown = name or (BETWEEN if log.markers else WHOLE)
         found.append(
