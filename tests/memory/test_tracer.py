@@ -203,6 +203,15 @@ def test_every_kernel_on_meta_equals_the_cpu(capability: tuple[int, int], dtype:
     on_both(build, card_capability=capability)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_weight_norm_keeps_its_norms_in_float32(dtype: torch.dtype) -> None:
+    """One for each of 4 rows, beside a weight of 24 elements."""
+    for device in ("meta", "cpu"):
+        v, g = (torch.ones(shape, dtype=dtype, device=device) for shape in ((4, 3, 2), (4, 1, 1)))
+        log = trace(lambda v, g: torch._weight_norm(v, g, 0), v, g, device=device)
+        assert [e.bytes for e in log if e.operator and e.bytes > 0] == [24 * dtype.itemsize, 4 * 4]
+
+
 def test_inference_mode_changes_nothing() -> None:
     sizes = DiTSizes(6, 5, 4, 16, 2, 3, 32, prompt=True)
     with META:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tts_lab.nn.attention import Attention, attend, set_attention_kernel
-from tts_lab.nn.cache import StaticCache
+from tts_lab.nn.cache import GrowingCache, StaticCache
 from tts_lab.nn.rotary import rotary_angles, rotate
 from tts_lab.nn.transformer import Decoder
 
@@ -81,6 +81,18 @@ def test_cache_bytes_are_what_a_static_cache_takes() -> None:
     assert isinstance(cache, StaticCache)
     held = sum(t.untyped_storage().nbytes() for t in (cache._keys, cache._values))
     assert model.cache_bytes(2, 50) == held == 2 * 3 * 2 * 50 * 16 * 4
+
+
+def test_a_growing_cache_keeps_the_bytes_of_its_positions_and_no_more() -> None:
+    """The first values are a view of the fused projection of queries, keys and values, which must not stay."""
+    model = Decoder(16, 2, 3, 32)
+    cache = model.cache("growing", 2, 0)
+    assert isinstance(cache, GrowingCache)
+    with torch.inference_mode():
+        for length, x in ((7, torch.randn(2, 7, 16)), (8, torch.randn(2, 1, 16))):
+            model(x, cache)
+            held = {t.untyped_storage() for kept in cache._kept.values() for t in kept}
+            assert sum(storage.nbytes() for storage in held) == model.cache_bytes(2, length)
 
 
 def test_several_positions_after_the_prefix_are_refused() -> None:

@@ -76,7 +76,12 @@ class Operators(TorchDispatchMode):
     def _run(self, func: OpOverload, name: str, args: Any, kwargs: Any) -> Any:
         try:
             if self.on_meta:
-                return self._shapes.run(func, args, kwargs)
+                out = self._shapes.run(func, args, kwargs)
+                if name == "aten._weight_norm_interface.default" and out[1].dtype == torch.float16:
+                    # A card and a CPU keep the norms of half-precision weights in float32; PyTorch's meta kernel does
+                    # so for bfloat16 alone.
+                    return out[0], out[1].float()
+                return out
             out = func(*args, **kwargs)
             if name == "aten.native_layer_norm.default":
                 # A card keeps mean and deviation in float32, a CPU in the type of the input.

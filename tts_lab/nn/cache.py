@@ -26,7 +26,10 @@ class Cache(Protocol):
 
 
 class GrowingCache:
-    """Concatenates at every step: no length needed beforehand, but old and new copies live at once."""
+    """Concatenates at every step: no length needed beforehand, but old and new copies live at once.
+
+    What comes as a view of something larger, such as a fused projection, is copied, so that the rest can go.
+    """
 
     def __init__(self) -> None:
         self.length = 0
@@ -36,11 +39,16 @@ class GrowingCache:
         if layer in self._kept:
             old_keys, old_values = self._kept[layer]
             keys, values = torch.cat((old_keys, keys), 2), torch.cat((old_values, values), 2)
-        self._kept[layer] = (keys, values)
-        return keys, values
+        self._kept[layer] = kept = (_own(keys), _own(values))
+        return kept
 
     def advance(self, steps: int) -> None:
         self.length += steps
+
+
+def _own(x: Tensor) -> Tensor:
+    """x, or a copy if x keeps more memory alive than its own."""
+    return x if x.untyped_storage().nbytes() == x.nbytes else x.clone()
 
 
 class StaticCache:
