@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from tts_lab.memory.allocator_settings import Settings
 from tts_lab.memory.cards import find_card
 from tts_lab.memory.events import EventLog
+from tts_lab.memory.floor import streaming_floor
 from tts_lab.memory.replay import replay
 from tts_lab.memory.replayed import Replay
 from tts_lab.memory.tracer import Tracer, trace
@@ -281,6 +282,19 @@ def test_these_networks_on_meta_equal_the_cpu(dtype: torch.dtype) -> None:
         on_both(lambda mode=mode: (euler, mels(9, 7), mels(9, 5), AdaLNZeroDiT(32, 2, 3, 5, 7).to(dtype), mode, 2))
     on_both(lambda: (greedy, torch.zeros(1, 6, dtype=torch.long), GPT2(32, 2, 3, 11, 20).to(dtype), 4))
     on_both(lambda: (tiled, mels(80, 40), WeightNormHiFiGAN(HiFiGANSizes(channels=32)).to(dtype), 16))
+
+
+# The streaming floor
+
+
+def test_floors_reach_the_earlier_figures() -> None:
+    """Each figure as it was printed: of the plain DiT one decimal, of the vocoder none, of the GPT-2 one."""
+    half = torch.float16
+    with torch.device("meta"):
+        gpt2, ids = GPT2().half(), torch.zeros(1, 512, dtype=torch.long)
+    assert streaming_floor(plain(dtype=half, steps=1)).bytes / MIB == pytest.approx(26.8, abs=0.05)
+    assert streaming_floor(vocoding(T, half)).bytes / MIB == pytest.approx(81, abs=0.5)
+    assert mib(streaming_floor(trace(greedy, ids, gpt2, 24)).bytes) == earlier(112.5)
 
 
 # Public models as they are
