@@ -11,7 +11,7 @@ from tts_lab.errors import LabError
 from tts_lab.memory.events import EventLog
 from tts_lab.memory.tracer import Tracer
 from tts_lab.nn.hifigan import HiFiGAN, HiFiGANSizes
-from tts_lab.recipe import Recipe
+from tts_lab.recipe import PRESETS, Recipe
 from tts_lab.systems.mini.checkpoint import MiniModel
 from tts_lab.systems.mini.config import DiTConfig, EncoderConfig, MiniConfig, SemanticConfig
 from tts_lab.systems.mini.lengths import Lengths, trace_mini
@@ -43,6 +43,12 @@ def test_meta_equals_the_cpu_event_for_event(levers: dict[str, Any]) -> None:
     on_meta, on_cpu = log(recipe), log(recipe, "cpu")
     assert_same(on_meta, on_cpu)
     assert {m.stage for m in on_meta.markers} == {"speaker", "semantic", "acoustic", "vocoder"}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_on_meta_equals_the_cpu(name: str) -> None:
+    recipe = PRESETS[name][0]
+    assert_same(log(recipe), log(recipe, "cpu"))
 
 
 def test_on_the_card_are_the_stages_and_nothing_of_their_originals() -> None:
