@@ -58,6 +58,18 @@ class LatentAttention(KernelChoice):
         return self.to_out(y.transpose(1, 2).flatten(-2))
 
 
+class LatentBlock(nn.ModuleList):
+    """Attention, then a feed-forward of `inner` width, each beside a residual and without a norm before."""
+
+    def __init__(self, width: int, heads: int, inner: int) -> None:
+        feed_forward = nn.Sequential(nn.Linear(width, 2 * inner), GEGLU(), nn.Linear(inner, width))
+        super().__init__((LatentAttention(width, heads), feed_forward))
+
+    def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
+        x = self[0](x, context, mask) + x
+        return self[1](x) + x
+
+
 class Perceiver(nn.Module):
     """forward(context (b, s, c), mask (b, s) True where real or None) -> (b, n, d).
 
@@ -66,25 +78,14 @@ class Perceiver(nn.Module):
 
     def __init__(self, width: int, context: int, latents: int, heads: int, mult: float, layers: int = 2) -> None:
         super().__init__()
-        inner = int(width * mult * 2 / 3)
         self.proj_context = nn.Linear(context, width) if context != width else nn.Identity()
         self.latents = nn.Parameter(0.02 * torch.randn(latents, width))
-        self.layers = nn.ModuleList(
-            nn.ModuleList(
-                (
-                    LatentAttention(width, heads),
-                    nn.Sequential(nn.Linear(width, 2 * inner), GEGLU(), nn.Linear(inner, width)),
-                )
-            )
-            for _ in range(layers)
-        )
+        self.layers = nn.ModuleList(LatentBlock(width, heads, int(width * mult * 2 / 3)) for _ in range(layers))
         self.norm = LengthNorm(width)
 
     def forward(self, context: Tensor, mask: Tensor | None = None) -> Tensor:
         context = self.proj_context(context)
         x = self.latents.expand(len(context), -1, -1)
         for layer in self.layers:
-            attention, feed_forward = layer  # type: ignore[misc]  # a ModuleList of two
-            x = attention(x, context, mask) + x
-            x = feed_forward(x) + x
+            x = layer(x, context, mask)
         return self.norm(x)

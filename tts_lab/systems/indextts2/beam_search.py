@@ -36,10 +36,10 @@ class Beams:
         self.beams: list[list[int]] = [[] for _ in range(sampling.beams)]
         self.totals = torch.tensor([0.0, *[NEVER] * (sampling.beams - 1)])
         self.best: list[_Finished] = []
-        self.done = False
+        self.done = self.skipped = False
 
     def choose(self, scores: Tensor) -> Choice:
-        if scores.is_meta:
+        if scores.is_meta or self.skipped:
             count = len(self.beams)
             return self._go_on([(0.0, beam, 0) for beam in range(count)])
         totals = self._totals(scores.float().expand(len(self.beams), -1))
@@ -103,6 +103,7 @@ class Beams:
 
     def skip(self, count: int) -> None:
         self.beams = [[*codes, *[0] * count] for codes in self.beams]
+        self.skipped = True
 
     def finished(self) -> list[int]:
         """Codes of the best sequence; where the search was ended early, those under way count too."""

@@ -134,9 +134,8 @@ def gpt_from(values: Mapping[str, Any]) -> GPTConfig:
     fixed = [name for name in _FIXED if name != "input_layer"]
     _expect("gpt", values, (*known, *fixed, *_TRAINING))
     _as_fixed("gpt", values, fixed)
-    sizes = {name: _number(f"gpt.{name}", values[name]) for name in known if name not in _NESTED}
-    modules = {name: _condition(f"gpt.{name}", values[name]) for name in _NESTED}
-    return GPTConfig(**sizes, **modules)
+    sizes: dict[str, Any] = {name: _number(f"gpt.{name}", values[name]) for name in known if name not in _NESTED}
+    return GPTConfig(**sizes | {name: _condition(f"gpt.{name}", values[name]) for name in _NESTED})
 
 
 def _condition(where: str, values: Mapping[str, Any]) -> ConditionConfig:
@@ -164,7 +163,9 @@ def _expect(where: str, values: Any, known: tuple[str, ...]) -> None:
 def _as_fixed(where: str, values: Mapping[str, Any], names: list[str]) -> None:
     for name in names:
         if values[name] != _FIXED[name]:
-            raise WeightsError(f"{where}.{name} is {values[name]!r}; the lab's model is made for {_FIXED[name]!r} only.")
+            raise WeightsError(
+                f"{where}.{name} is {values[name]!r}; the lab's model is made for {_FIXED[name]!r} only."
+            )
 
 
 def _number(name: str, value: Any) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from tts_lab.errors import WeightsError
 from tts_lab.nn.conformer import sinusoids
+from tts_lab.nn.gpt2 import GPT2Attention
 from tts_lab.systems.indextts2.conditioner import Conditioner
 from tts_lab.systems.indextts2.config import GPTConfig
 from tts_lab.systems.indextts2.voice_model import VoiceModel
@@ -38,8 +39,9 @@ def unused(names: Mapping[str, object]) -> dict[str, str]:
 def load_state(conditioner: Conditioner, model: VoiceModel, state: Mapping[str, Tensor]) -> dict[str, str]:
     """Put released weights into both modules. Returns what was left out, with the reasons.
 
-    Tensors are taken over as they are (`assign`), so nothing is there twice and modules may be built on the meta device;
-    both are set to run, without gradients. Raises WeightsError where a tensor is missing, unknown or of another shape.
+    Tensors are taken over as they are, so nothing is there twice and the modules may have been built on the meta
+    device; both are set to run, without gradients. Raises WeightsError where a tensor is missing, unknown or of another
+    shape.
     """
     left_out = unused(state)
     mine = {name: value for name, value in state.items() if name not in left_out}
@@ -78,8 +80,9 @@ def as_released(config: GPTConfig) -> tuple[Conditioner, VoiceModel]:
         width = encoder.embed.width
         encoder.embed.pos_enc = Table(pe=sinusoids(POSITION_ROWS, width, device)[None])
     model.text_head = nn.Linear(config.model_dim, config.number_text_tokens + 1)
-    for block in model.gpt.h:
-        rows = config.mel_positions + config.text_positions
-        mask = torch.ones(rows, rows, dtype=torch.bool, device=device).tril()
-        block.attn.register_buffer("bias", mask[None, None], persistent=False)
+    rows = config.mel_positions + config.text_positions
+    for part in model.modules():
+        if isinstance(part, GPT2Attention):
+            mask = torch.ones(rows, rows, dtype=torch.bool, device=device).tril()
+            part.register_buffer("bias", mask[None, None], persistent=False)
     return conditioner, model

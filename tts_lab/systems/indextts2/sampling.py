@@ -57,7 +57,7 @@ class Chooser(Protocol):
         ...
 
     def skip(self, count: int) -> None:
-        """As if `count` more codes had been chosen."""
+        """As if `count` more codes had been chosen. Later scores come from a cache with holes: any code will do."""
         ...
 
     def finished(self) -> list[int]:
@@ -87,9 +87,10 @@ class Single:
     def __init__(self, sampling: Sampling, marks: Marks, generator: torch.Generator, fixed: bool = False) -> None:
         self.sampling, self.marks, self.generator, self.fixed = sampling, marks, generator, fixed
         self.codes: list[int] = []
+        self.skipped = False
 
     def choose(self, scores: Tensor) -> Choice:
-        code = 0 if scores.is_meta else self._code(scores.float())
+        code = 0 if scores.is_meta or self.skipped else self._code(scores.float())
         done = code == self.marks.stop
         if not done:
             self.codes.append(code)
@@ -106,6 +107,7 @@ class Single:
 
     def skip(self, count: int) -> None:
         self.codes += [0] * count
+        self.skipped = True
 
     def finished(self) -> list[int]:
         return self.codes

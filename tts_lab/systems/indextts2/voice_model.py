@@ -67,7 +67,9 @@ class VoiceModel(nn.Module):
 
     def text(self, text: Tensor) -> Tensor:
         """Token ids (b, n), without marks -> embeddings with start and stop (b, n + 2, d)."""
-        marked = F.pad(F.pad(text, (1, 0), value=self.config.start_text_token), (0, 1), value=self.config.stop_text_token)
+        marked = F.pad(
+            F.pad(text, (1, 0), value=self.config.start_text_token), (0, 1), value=self.config.stop_text_token
+        )
         return self.text_embedding(marked) + self.text_pos_embedding.first(marked.shape[1])
 
     def prefix(self, conditioning: Tensor, text: Tensor) -> Tensor:
@@ -98,5 +100,5 @@ def _stopped(tokens: Tensor, lengths: Tensor | None, stop: int) -> Tensor:
 
 
 def without_marks(ids: list[int], config: GPTConfig) -> list[int]:
-    """Text ids as decoding reads them: start and stop marks inside the text are left out. The second pass keeps them."""
+    """Text ids as decoding reads them, without start and stop marks inside the text. The second pass keeps those."""
     return [i for i in ids if i not in (config.start_text_token, config.stop_text_token)]

@@ -26,17 +26,14 @@ def write_codes(
 ) -> Tensor:  # fmt: skip
     """Semantic codes (1, c), 50 a second, without a stop mark.
 
-    conditioning: (1, m, d); text: (1, n) ids without marks (see `without_marks`); generator: of the CPU; cache: "static"
-    or "growing"; most: codes after which to give up. exactly: so many codes whatever the model would like, which makes
-    the run the same for any weights: what a trace needs. Raises ValueError for lengths that the model has no positions
-    for, and on the meta device without `exactly`.
+    conditioning: (1, m, d); text: (1, n) ids without marks (see `without_marks`); generator: of the CPU; cache:
+    "static" or "growing"; most: codes after which to give up. exactly: so many codes whatever the model would like,
+    which makes the run the same for any weights: what a trace needs. Raises ValueError for lengths that the model has
+    no positions for, and on the meta device without `exactly`. A model may stop at once: c can be 0.
     """
     limit = _limit(model, conditioning, most, exactly)
     chooser = _chooser(model, sampling, generator, exactly is not None)
-    prefix = model.prefix(conditioning, text)
-    kept = model.gpt.cache(cache, sampling.beams, prefix.shape[1] + limit - 1)
-    hidden = model.gpt(prefix, kept)[:, -1]
-    spread(kept, sampling.beams)
+    kept, hidden = _begun(model, model.prefix(conditioning, text), sampling.beams, cache, limit)
     code = origin = torch.zeros(0)
 
     def skip(passes: int) -> None:
@@ -51,6 +48,17 @@ def write_codes(
             break
         code, origin = choice.codes.to(conditioning.device), choice.origin.to(conditioning.device)
     return torch.tensor([chooser.finished()], dtype=torch.long, device=conditioning.device)
+
+
+def _begun(model: VoiceModel, prefix: Tensor, beams: int, kind: str, limit: int) -> tuple[Cache, Tensor]:
+    """A cache that holds the prefix, with room for what will be read, and the state (1, d) behind it.
+
+    The last code is written, but not read.
+    """
+    kept = model.gpt.cache(kind, beams, prefix.shape[1] + limit - 1)
+    hidden = model.gpt(prefix, kept)[:, -1]
+    spread(kept, beams)
+    return kept, hidden
 
 
 def _read(model: VoiceModel, kept: Cache, code: Tensor, origin: Tensor, index: int) -> Tensor:
