@@ -11,9 +11,9 @@ from recorded import inputs, models
 from torch import Tensor
 
 from tts_lab.memory.events import EventLog
-from tts_lab.memory.tracer import Tracer
+from tts_lab.memory.tracer import Tracer, trace
 from tts_lab.systems.indextts2.conditioner import Conditioner, real
-from tts_lab.systems.indextts2.config import SMALL
+from tts_lab.systems.indextts2.config import SMALL, GPTConfig
 from tts_lab.systems.indextts2.sampling import Sampling, penalised, warped
 from tts_lab.systems.indextts2.voice_model import VoiceModel
 from tts_lab.systems.indextts2.writing import write_codes
@@ -104,6 +104,8 @@ def test_lengths_without_positions_are_refused(ready: Any) -> None:
         write((model, conditioning, text[:, :1].expand(1, 31)), GREEDY)
     with pytest.raises(ValueError, match="code 41 has no position"):
         model.step(torch.tensor([0]), 41)
+    with pytest.raises(ValueError, match="one text is written at a time, not 2 for 1 voices"):
+        write((model, conditioning, text.expand(2, -1)), GREEDY)
     with pytest.raises(ValueError, match="on the meta device .* say `exactly`"):
         write((model, conditioning.to("meta"), text), GREEDY)
 
@@ -182,6 +184,23 @@ def test_cached_conditioning_keeps_no_autograd_graph() -> None:
         assert kept.grad_fn is None
     codes = write_codes(VoiceModel(SMALL), whole, given["text"], GREEDY, torch.Generator(), exactly=3)
     assert not codes.requires_grad
+
+
+def test_tiles_change_memory_and_not_the_result() -> None:
+    conditioner, given = models()[0], inputs()
+    whole = conditioner(given["speaker"], given["emotion"])
+    conditioner.tile(3)
+    assert conditioner.conditioning_encoder.embed.piece == conditioner.emo_conditioning_encoder.embed.piece == 3
+    torch.testing.assert_close(conditioner(given["speaker"], given["emotion"]), whole, atol=1e-5, rtol=1e-5)
+
+    def peak(frames: int) -> int:
+        with torch.device("meta"):
+            full, x = Conditioner(GPTConfig()), torch.empty(1, 750, 1024)
+        full.tile(frames)
+        log = trace(full, x)
+        return round((log.peak_bytes() - log.bytes_of("weight")) / 2**20)
+
+    assert (peak(0), peak(64)) == (750, 131)
 
 
 def test_frames_after_the_1024th_count_as_padding() -> None:

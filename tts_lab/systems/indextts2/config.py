@@ -65,7 +65,7 @@ SMALL = GPTConfig(
     number_mel_codes=66, start_mel_token=64, stop_mel_token=65,
     condition_module=ConditionConfig(24, 40, 4, 2, 2), emo_condition_module=ConditionConfig(16, 28, 2, 2, 0.05),
 )  # fmt: skip
-"""Every feature of the released model at a size for tests: 2.1 million parameters."""
+"""Every feature of the released model at a size for tests: 2.0 million parameters."""
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,12 @@ def write_codes(
 
     conditioning: (1, m, d); text: (1, n) ids without marks (see `without_marks`); generator: of the CPU; cache:
     "static" or "growing"; most: codes after which to give up. exactly: so many codes whatever the model would like,
-    which makes the run the same for any weights: what a trace needs. Raises ValueError for lengths that the model has
-    no positions for, and on the meta device without `exactly`. A model may stop at once: c can be 0.
+    which makes the run the same for any weights: what a trace needs. A model may stop at once: c can be 0. Raises
+    ValueError for several texts, for lengths that the model has no positions for, and on meta without `exactly`.
     """
     limit = _limit(model, conditioning, most, exactly)
+    if len(conditioning) != 1 or len(text) != 1:
+        raise ValueError(f"one text is written at a time, not {len(text)} for {len(conditioning)} voices")
     chooser = _chooser(model, sampling, generator, exactly is not None)
     kept, hidden = _begun(model, model.prefix(conditioning, text), sampling.beams, cache, limit)
     code = origin = torch.zeros(0)
