@@ -22,7 +22,8 @@ def attend(
 ) -> Tensor:
     """softmax(q k^T / sqrt(k)) v.
 
-    q: (b, h, t, k); k, v: (b, h, s, k); mask: bool, broadcastable to (b, h, t, s), True = may look.
+    q: (b, h, t, k); k, v: (b, h, s, k); mask: broadcastable to (b, h, t, s); truths: True = may look; numbers: added to
+    the scaled scores.
     kernel: "auto" and "sdpa" take torch's fused kernel, whose memory is linear in length; "math" writes the
     (b, h, t, s) scores out, in float32, as code without a fused kernel does. Returns (b, h, t, k).
     """
@@ -36,11 +37,17 @@ def attend(
         future = torch.ones(t, s, dtype=torch.bool, device=q.device).triu(1)
         scores = scores.masked_fill(future, -torch.inf)
     if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
+        scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
     return scores.softmax(-1).to(v.dtype) @ v
 
 
-class Attention(nn.Module):
+class KernelChoice(nn.Module):
+    """A module that calls `attend` with its own `kernel`, which `set_attention_kernel` may choose."""
+
+    kernel: str = "auto"
+
+
+class Attention(KernelChoice):
     """Self-attention without biases, fused query-key-value projection, rotary positions.
 
     forward(x (b, t, d)) -> (b, t, d).
@@ -71,5 +78,5 @@ def set_attention_kernel(module: nn.Module, kernel: str) -> None:
     if kernel not in KERNELS:
         raise ValueError(f"attention kernel {kernel!r} is unknown; known are {', '.join(KERNELS)}")
     for part in module.modules():
-        if isinstance(part, Attention):
+        if isinstance(part, KernelChoice):
             part.kernel = kernel
