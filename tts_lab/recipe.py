@@ -43,6 +43,15 @@ def real(low: float, high: float) -> Check:
     return check
 
 
+def or_none(check: Check) -> Check:
+    """What `check` takes, or nothing: the system's own."""
+
+    def checked(lever: str, value: Any) -> Any:
+        return None if value is None else check(lever, value)
+
+    return checked
+
+
 def one_of(*names: str) -> Check:
     """One of a few names."""
 
@@ -71,13 +80,18 @@ LEVERS: dict[str, tuple[Check, str]] = {
     "schedule": (one_of("uniform", "sway"), "where the steps lie; sway takes small ones first"),
     "guidance": (real(0, 10), "strength of classifier-free guidance; 0 is off, anything else doubles the evaluations"),
     "guidance_mode": (one_of("batched", "sequential"), "both halves of guidance in one call, or one after the other"),
-    "temperature": (real(0, 2), "spread of the semantic model's draws; 0 always takes the most likely code"),
+    "temperature": (
+        or_none(real(0, 2)),
+        "spread of the semantic model's draws; 0 always takes the most likely code; none: the system's own",
+    ),
+    "beams": (whole(1, 4), "beams of the semantic model's search; each has a key-value cache of its own"),
     "precision": (one_of("fp32", "fp16", "bf16"), "number format of weights and activations"),
     "max_chars": (whole(10, 500), "longest piece of text spoken in one go, in characters"),
     "attention": (one_of("auto", "sdpa", "math"), "attention kernel: fused (sdpa) or step by step (math)"),
     "cache": (one_of("static", "growing"), "key-value cache: reserved at full length, or grown as needed"),
     "checkpointing": (switch, "recompute activations in a backward pass instead of keeping them"),
     "offload": (one_of("none", "stage"), "where idle stages wait: on the device, or in the computer's memory"),
+    "tile": (whole(0, 8192), "mel frames that the vocoder takes at once, with an exact overlap; 0 takes all"),
     "crossfade_ms": (real(0, 500), "overlap of neighbouring pieces of speech, in milliseconds"),
 }
 
@@ -105,13 +119,15 @@ class Recipe:
     schedule: str = "sway"
     guidance: float = 1.0
     guidance_mode: str = "batched"
-    temperature: float = 0.4
+    temperature: float | None = None
+    beams: int = 1
     precision: str = "fp32"
     max_chars: int = 60
     attention: str = "auto"
     cache: str = "static"
     checkpointing: bool = False
     offload: str = "none"
+    tile: int = 0
     crossfade_ms: float = 20.0
 
     def __post_init__(self) -> None:

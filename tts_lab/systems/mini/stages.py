@@ -31,6 +31,7 @@ EMOTIONS = ("neutral",)
 TAUGHT_CHARS = 24  # about the longest utterance that the models were taught with
 VOCODER_GAIN = 0.7  # nats: the vocoder was taught louder speech than ours and is given it (docs/LOG.md)
 TAUGHT_DBFS = -23.0  # loudness of the speech that the models were taught with
+TEMPERATURE = 0.4  # of the semantic model's draws, where the recipe leaves it to the system (docs/LOG.md)
 SEMANTIC_SALT = 0x5EED  # keeps the draws of prosody apart from the diffusion noise of the same chunk
 
 
@@ -50,6 +51,12 @@ class Mini:
 
     def about_voices(self) -> dict[str, str]:
         return {name: f"{voice.sex}; synthetic, distilled" for name, voice in self.labels.items()}
+
+    def notes(self, recipe: Recipe) -> tuple[str, ...]:
+        """Levers that mini does not have."""
+        if recipe.beams > 1:
+            return (f"beams {recipe.beams} changes nothing: mini writes one code after the other, without a search.",)
+        return ()
 
     def split(self, request: Request, recipe: Recipe) -> Iterator[Chunk]:
         """Pieces of the text that hold something to say. Raises TextError if none does.
@@ -109,8 +116,9 @@ class Mini:
             set_attention_kernel(model, recipe.attention)
             symbol, tone, place = (codes[k].to(self.device) for k in ("symbol", "tone", "place"))
             style = prompt.extra["semantic_style"].to(self.device)
+            temperature = TEMPERATURE if recipe.temperature is None else recipe.temperature
             return model.write(
-                symbol, tone, place, style, temperature=recipe.temperature, generator=generator, cache=recipe.cache
+                symbol, tone, place, style, temperature=temperature, generator=generator, cache=recipe.cache
             )
 
     def acoustic(self, tokens: Semantic, prompt: Prompt, recipe: Recipe) -> Mel:
