@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from recorded import FOLDER, inputs, models, outputs, relative
+from gpt_recorded import FOLDER, inputs, models, outputs, relative
 
 from tts_lab.nn.attention import set_attention_kernel
 from tts_lab.systems.indextts2.config import SMALL

@@ -6,12 +6,12 @@ import math
 
 import pytest
 import torch
-from recorded import FOLDER, weight
+from gpt_recorded import FOLDER, weight
 
 from tts_lab.errors import WeightsError
 from tts_lab.systems.indextts2.conditioner import Conditioner
 from tts_lab.systems.indextts2.config import SMALL, GPTConfig
-from tts_lab.systems.indextts2.released import as_released, load_state, unused
+from tts_lab.systems.indextts2.gpt_checkpoint import as_released, load_state, unused
 from tts_lab.systems.indextts2.voice_model import VoiceModel
 
 MIB = 2**20

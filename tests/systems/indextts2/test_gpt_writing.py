@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from networks import assert_same, on_both
-from recorded import inputs, models
+from gpt_recorded import inputs, models
 from torch import Tensor
 
 from tts_lab.memory.events import EventLog

@@ -7,7 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded import FOLDER
+from gpt_recorded import FOLDER
 
 from tts_lab.systems.indextts2.segments import segments
 

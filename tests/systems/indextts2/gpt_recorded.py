@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tts_lab.systems.indextts2.conditioner import Conditioner
 from tts_lab.systems.indextts2.config import SMALL
-from tts_lab.systems.indextts2.released import load_state
+from tts_lab.systems.indextts2.gpt_checkpoint import load_state
 from tts_lab.systems.indextts2.voice_model import VoiceModel
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "indextts2" / "gpt"
