@@ -46,17 +46,23 @@ class DiTSizes:
 class TimeEmbedding(nn.Module):
     """Diffusion time (b,) in 0..1 -> (b, d): cosines and sines of 1000 t, then a small network.
 
-    The sinusoids are computed in float32 whatever the weights' type.
+    The sinusoids are computed in float32 whatever the weights' type. Their frequencies are kept as the bits of float32:
+    as numbers `half()` would round them, and 1000 t turns a rounding of 0.0002 into a fifth of a radian.
     """
 
-    frequencies: Tensor
+    bits: Tensor
 
     def __init__(self, width: int, frequencies: int = 128) -> None:
         super().__init__()
         exponent = torch.arange(frequencies, dtype=torch.float32) / frequencies
-        self.register_buffer("frequencies", torch.exp(-math.log(10000) * exponent), persistent=False)
+        self.register_buffer("bits", torch.exp(-math.log(10000) * exponent).view(torch.int32), persistent=False)
         self.enter = nn.Linear(2 * frequencies, width)
         self.leave = nn.Linear(width, width)
+
+    @property
+    def frequencies(self) -> Tensor:
+        """Radians for each unit of 1000 t, float32."""
+        return self.bits.view(torch.float32)
 
     def forward(self, t: Tensor) -> Tensor:
         angle = 1000 * t.float()[:, None] * self.frequencies
