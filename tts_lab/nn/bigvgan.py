@@ -10,10 +10,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
-from tts_lab.nn.antialias import REACH, TAPS, AntiAliasedSnake, low_pass
+from tts_lab.nn.antialias import REACH, AntiAliasedSnake, low_pass
 
 
 @dataclass(frozen=True)
@@ -103,6 +102,3 @@ def set_activation_groups(model: nn.Module, groups: int) -> None:
     for part in model.modules():
         if isinstance(part, AntiAliasedSnake):
             part.groups = groups
-
-
-__all__ = ["TAPS", "BigVGAN", "BigVGANSizes", "ResidualBlock", "set_activation_groups"]

@@ -18,6 +18,7 @@ from torch.nn.functional import avg_pool1d, relu
 SEGMENT = 100  # frames over which a gate's local context is taken
 BOTTLENECK = 4  # channels inside a dense layer, in multiples of those that it adds
 DILATIONS = (1, 2, 2)
+EPS = 1e-5  # of every norm
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,39 @@ class CAMPPlusSizes:
     planes: int = 32
 
 
+class StoredNorm(nn.Module):
+    """Batch norm with stored statistics: then it is a gain and a shift for each channel. (b, c, ...) -> the same.
+
+    Both are computed in float32 whatever the weights' type, for a variance may be small.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, affine: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = torch.promote_types(x.dtype, torch.float32)
+        gain = (self.running_var.to(wide) + EPS).rsqrt()
+        gain = gain if self.weight is None else gain * self.weight
+        shift = -self.running_mean * gain
+        shift = shift if self.bias is None else shift + self.bias
+        shape = -1, *[1] * (x.ndim - 2)
+        return torch.addcmul(shift.to(x.dtype).view(shape), x, gain.to(x.dtype).view(shape))
+
+
 class NormReLU(nn.Module):
-    """Batch norm with stored statistics, then ReLU. (b, c, t) -> (b, c, t)."""
+    """(b, c, t) -> (b, c, t)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.batchnorm = nn.BatchNorm1d(channels)
+        self.batchnorm = StoredNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return relu(self.batchnorm(x))
@@ -49,13 +77,13 @@ class Residual2d(nn.Module):
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, (stride, 1), 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
+        self.bn1 = StoredNorm(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
+        self.bn2 = StoredNorm(channels)
         self.shortcut = nn.Sequential()
         if stride > 1:
             self.shortcut.append(nn.Conv2d(channels, channels, 1, (stride, 1), bias=False))
-            self.shortcut.append(nn.BatchNorm2d(channels))
+            self.shortcut.append(StoredNorm(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)))))
@@ -68,11 +96,11 @@ class Head(nn.Module):
     def __init__(self, planes: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(1, planes, 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(planes)
+        self.bn1 = StoredNorm(planes)
         self.layer1 = nn.Sequential(Residual2d(planes, 2), Residual2d(planes, 1))
         self.layer2 = nn.Sequential(Residual2d(planes, 2), Residual2d(planes, 1))
         self.conv2 = nn.Conv2d(planes, planes, 3, (2, 1), 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(planes)
+        self.bn2 = StoredNorm(planes)
 
     def forward(self, x: Tensor) -> Tensor:
         y = relu(self.bn1(self.conv1(x[:, None])))
@@ -167,14 +195,14 @@ class Embedding(nn.Module):
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
         self.linear = nn.Conv1d(channels, out, 1, bias=False)
-        self.nonlinear = nn.Sequential(OrderedDict(batchnorm=nn.BatchNorm1d(out, affine=False)))
+        self.nonlinear = nn.Sequential(OrderedDict(batchnorm=StoredNorm(out, affine=False)))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.nonlinear(self.linear(x[..., None])[..., 0])
 
 
 class CAMPPlus(nn.Module):
-    """forward(filter bank (b, t, f), its mean over time taken away) -> (b, e). For evaluation only: call `eval()`."""
+    """forward(filter bank (b, t, f), its mean over time taken away) -> (b, e). For inference only."""
 
     def __init__(self, sizes: CAMPPlusSizes = CAMPPlusSizes()) -> None:
         super().__init__()
