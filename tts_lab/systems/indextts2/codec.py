@@ -41,7 +41,7 @@ class CodecEncoder(nn.Module):
 class RepCodec(nn.Module):
     """forward(features (b, n, f)) -> tokens (b, n) int64 and their embeddings (b, n, f)."""
 
-    def __init__(self, sizes: CodecSizes = CodecSizes()) -> None:
+    def __init__(self, sizes: CodecSizes) -> None:
         super().__init__()
         self.sizes = sizes
         self.encoder = CodecEncoder(sizes)

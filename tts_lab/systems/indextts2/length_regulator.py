@@ -39,7 +39,7 @@ class LengthRegulator(nn.Module):
     length_regulator.py does it so). Released parameter names.
     """
 
-    def __init__(self, sizes: LengthRegulatorSizes = LengthRegulatorSizes()) -> None:
+    def __init__(self, sizes: LengthRegulatorSizes) -> None:
         super().__init__()
         self.sizes = sizes
         d = sizes.width

@@ -42,7 +42,8 @@ class Layout:
 
 def together(*layouts: Layout) -> Layout:
     """One layout of several parts."""
-    names, unused = {}, {}
+    names: dict[str, str] = {}
+    unused: dict[str, Shape] = {}
     for layout in layouts:
         names.update(layout.names)
         unused.update(layout.unused)
@@ -97,12 +98,12 @@ def released_shapes(module: nn.Module, layout: Layout, fold: bool = False) -> di
 
 
 def load(module: nn.Module, state: Mapping[str, Tensor], layout: Layout, what: str) -> None:
-    """Copy a released state into `module`. Raises WeightsError for names or shapes that do not fit."""
+    """Copy a released state into `module`. Raises WeightsError for names or shapes that do not fit, and copies none."""
     ours = from_released(state, layout, what)
-    try:
-        module.load_state_dict(ours)
-    except RuntimeError as error:
-        raise WeightsError(f"The {what} checkpoint does not fit: it is damaged or of another size ({error}).") from error
+    expected = to_released(module.state_dict(), layout)
+    wrong = [name for name, tensor in expected.items() if tensor.shape != ours[layout.names[name]].shape]
+    _refuse(what, "holds tensors of another shape than expected", wrong)
+    module.load_state_dict(ours)
 
 
 def _refuse(what: str, why: str, names: list[str]) -> None:

@@ -22,7 +22,7 @@ class S2Mel(nn.Module):
     with nothing between. length_regulator: (b, n, 1024) -> content (b, t, c). dit: the velocity (`tts_lab.nn.dit`).
     """
 
-    def __init__(self, sizes: S2MelSizes = S2MelSizes()) -> None:
+    def __init__(self, sizes: S2MelSizes) -> None:
         super().__init__()
         self.sizes = sizes
         widths = sizes.latent

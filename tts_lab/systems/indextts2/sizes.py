@@ -23,11 +23,14 @@ class LengthRegulatorSizes:
     codebook: int = 2048
 
 
+DIT = DiTSizes(80, 512, 192, 512, 8, 13, 1536, prompt=True, final="wavenet", long_skip=True)
+
+
 @dataclass(frozen=True)
 class S2MelSizes:
     """latent: widths of the layers from the GPT's latents to the codec's features."""
 
-    dit: DiTSizes = DiTSizes(80, 512, 192, 512, 8, 13, 1536, prompt=True, final="wavenet", long_skip=True)
+    dit: DiTSizes = DIT
     regulator: LengthRegulatorSizes = LengthRegulatorSizes()
     latent: tuple[int, ...] = (1280, 256, 128, 1024)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from tts_lab.nn.antialias import TAPS
-from tts_lab.nn.bigvgan import BigVGAN, BigVGANSizes
+from tts_lab.nn.bigvgan import BigVGANSizes
 from tts_lab.nn.campplus import CAMPPlus, CAMPPlusSizes
 from tts_lab.systems.indextts2.released import Layout, Shape, renamed
 
@@ -35,6 +35,3 @@ def campplus_layout(sizes: CAMPPlusSizes) -> Layout:
     with torch.device("meta"):
         names = CAMPPlus(sizes).state_dict()
     return Layout({name: name for name in names})
-
-
-__all__ = ["BigVGAN", "bigvgan_layout", "campplus_layout"]
