@@ -46,6 +46,16 @@ def test_snake_equals_its_formula() -> None:
     torch.testing.assert_close(snake(x, alpha, beta), x + torch.sin(x * a) ** 2 / (b + 1e-9))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_a_level_is_kept_in_every_number_format(dtype: torch.dtype) -> None:
+    """Where the snake does not bend (its sine's weight is nil), what goes in comes out."""
+    act = AntiAliasedSnake(1).to(dtype)
+    act.beta.data[:] = 20
+    x = torch.full((1, 1, 30), 3.0, dtype=dtype)
+    out = act(x, low_pass().to(dtype))
+    assert float((out.float() - 3).abs().max()) <= 3 * torch.finfo(dtype).eps
+
+
 @pytest.mark.parametrize("t", [1, 2, 7, 40])
 def test_anti_aliased_snake_equals_padding_at_each_rate(t: int) -> None:
     """The plain way: up and crop, bend, pad with the edges, down (BigVGAN's own order)."""

@@ -95,7 +95,7 @@ def test_vocoder() -> None:
     sizes = replace(BigVGANSizes(), channels=64)
     full, half = both(BigVGAN(sizes), bigvgan_layout(sizes))
     mel = given("mel", (1, 80, 9))
-    assert moved(half(mel.half()), full(mel), "vocoder") < 2e-2
+    assert moved(half(mel.half()), full(mel), "vocoder") < 8e-3
 
 
 def test_a_snake_with_a_tiny_beta_stays_finite() -> None:
