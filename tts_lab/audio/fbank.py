@@ -22,10 +22,8 @@ def filter_bank(samples: Tensor, filters: int = 80) -> Tensor:
             f"The sound is too short for a voice to be recognised: {samples.shape[-1]} samples at {RATE} Hz, "
             f"and at least {WINDOW} are needed."
         )
-    torchaudio()
-    from torchaudio.compliance.kaldi import fbank
-
-    bank: Tensor = fbank(samples.float()[None], num_mel_bins=filters, dither=0.0, sample_frequency=float(RATE))
+    kaldi = torchaudio().compliance.kaldi
+    bank: Tensor = kaldi.fbank(samples.float()[None], num_mel_bins=filters, dither=0.0, sample_frequency=float(RATE))
     return bank - bank.mean(0, keepdim=True)
 
 

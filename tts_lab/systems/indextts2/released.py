@@ -1,7 +1,7 @@
 """Released tensor names and ours: an exact table for each checkpoint, readable both ways, and strict.
 
 Ours leave out what inference never reads, and hold weight norm folded; a table accounts for every released tensor all
-the same, so that a checkpoint with one name too many or too few is refused.
+the same, so that a checkpoint with a name that is not its own, or without one that is needed, is refused.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from tts_lab.errors import WeightsError
 from tts_lab.nn.weight_norm import folded
 
 Shape = tuple[int, ...]
+
+# What the public code keeps in buffers and builds anew; whether a checkpoint holds them depends on its age.
+BUFFERS = ("input_pos", "freqs_cis", "causal_mask", "k_cache", "v_cache")
 
 
 @dataclass(frozen=True)
@@ -63,14 +66,12 @@ def pair(name: str) -> tuple[str, str]:
 def from_released(state: Mapping[str, Tensor], layout: Layout, what: str) -> dict[str, Tensor]:
     """A released state under our names, weight norm folded, ready for a strict `load_state_dict`.
 
-    what: how an error names the checkpoint. A weight may come as a pair or folded already; constants and tensors for
-    training may be there or not. Raises WeightsError for names that are missing or unknown, or an unused tensor of
-    another shape.
+    what: how an error names the checkpoint. A weight may come as a pair or folded already; what inference never reads
+    may be there or not, and of any shape. Raises WeightsError for names that are missing or unknown.
     """
+    state = {k: v for k, v in state.items() if k.rpartition(".")[2] not in BUFFERS}
     known = set(layout.names) | set(layout.unused) | {p for name in layout.normed for p in pair(name)}
     _refuse(what, "holds tensors that do not belong to it", sorted(set(state) - known))
-    other = [k for k, shape in layout.unused.items() if k in state and tuple(state[k].shape) != shape]
-    _refuse(what, "holds tensors of another shape than expected", other)
     whole = folded({k: v for k, v in state.items() if k not in layout.unused})
     _refuse(what, "lacks tensors", sorted(set(layout.names) - set(whole)))
     return {ours: whole[name] for name, ours in layout.names.items()}
