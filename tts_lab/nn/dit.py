@@ -46,17 +46,23 @@ class DiTSizes:
 class TimeEmbedding(nn.Module):
     """Diffusion time (b,) in 0..1 -> (b, d): cosines and sines of 1000 t, then a small network.
 
-    The sinusoids are computed in float32 whatever the weights' type.
+    The sinusoids are computed in float32 whatever the weights' type. Their frequencies are kept as the bits of float32:
+    as numbers `half()` would round them, and 1000 t turns a rounding of 0.0002 into a fifth of a radian.
     """
 
-    frequencies: Tensor
+    bits: Tensor
 
     def __init__(self, width: int, frequencies: int = 128) -> None:
         super().__init__()
         exponent = torch.arange(frequencies, dtype=torch.float32) / frequencies
-        self.register_buffer("frequencies", torch.exp(-math.log(10000) * exponent), persistent=False)
+        self.register_buffer("bits", torch.exp(-math.log(10000) * exponent).view(torch.int32), persistent=False)
         self.enter = nn.Linear(2 * frequencies, width)
         self.leave = nn.Linear(width, width)
+
+    @property
+    def frequencies(self) -> Tensor:
+        """Radians for each unit of 1000 t, float32."""
+        return self.bits.view(torch.float32)
 
     def forward(self, t: Tensor) -> Tensor:
         angle = 1000 * t.float()[:, None] * self.frequencies
@@ -65,7 +71,10 @@ class TimeEmbedding(nn.Module):
 
 
 class WaveNetFinal(nn.Module):
-    """IndexTTS-2's final layer: WaveNet, then a norm modulated by time. (b, p, d) -> (b, p, out)."""
+    """IndexTTS-2's final layer: WaveNet, then a norm modulated by time. (b, p, d) -> (b, p, out).
+
+    mask: (b, p) True where real, or None; the WaveNet's only.
+    """
 
     def __init__(self, sizes: DiTSizes, out: int) -> None:
         super().__init__()
@@ -79,8 +88,8 @@ class WaveNetFinal(nn.Module):
         self.linear = nn.Linear(d, d)
         self.leave = nn.Conv1d(d, out, 1)
 
-    def forward(self, x: Tensor, t: Tensor, condition: Tensor) -> Tensor:
-        y = self.wavenet(self.enter(x).transpose(1, 2), self.time(t)).transpose(1, 2) + self.residual(x)
+    def forward(self, x: Tensor, t: Tensor, condition: Tensor, mask: Tensor | None = None) -> Tensor:
+        y = self.wavenet(self.enter(x).transpose(1, 2), self.time(t), mask).transpose(1, 2) + self.residual(x)
         shift, scale = self.modulation(silu(condition))[:, None].chunk(2, -1)
         y = self.linear(self.norm(y) * (1 + scale) + shift)
         return self.leave(y.transpose(1, 2)).transpose(1, 2)
@@ -134,7 +143,7 @@ class DiT(nn.Module):
         y = self.norm(self.body(y, condition, mask), condition)
         if self.long_skip is not None:
             y = self.long_skip(torch.cat((y, noisy), -1))
-        y = self.final(y, time, condition) if isinstance(self.final, WaveNetFinal) else self.final(y)
+        y = self.final(y, time, condition, mask) if isinstance(self.final, WaveNetFinal) else self.final(y)
         return self.unfold(y).transpose(1, 2)
 
     def body(self, y: Tensor, condition: Tensor, mask: Tensor | None) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -48,16 +49,18 @@ class ConvFeedForward(nn.Module):
 class ConvNeXt(nn.Module):
     """Depthwise convolution, norm, pointwise expansion, residual (Liu et al. 2022, in one dimension).
 
-    (b, t, d) -> (b, t, d).
+    scaled: a gain per channel on what joins the residual, as Vocos has (Siuzdak 2023). (b, t, d) -> (b, t, d).
     """
 
-    def __init__(self, width: int, inner: int, kernel: int = 7) -> None:
+    def __init__(self, width: int, inner: int, kernel: int = 7, *, eps: float = 1e-5, scaled: bool = False) -> None:
         super().__init__()
         self.depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
-        self.norm = nn.LayerNorm(width)
+        self.norm = nn.LayerNorm(width, eps)
         self.expand = nn.Linear(width, inner)
         self.contract = nn.Linear(inner, width)
+        self.gain = nn.Parameter(torch.ones(width)) if scaled else None
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
-        return x + self.contract(F.gelu(self.expand(self.norm(y))))
+        y = self.contract(F.gelu(self.expand(self.norm(y))))
+        return x + y if self.gain is None else x + self.gain * y

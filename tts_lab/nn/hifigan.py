@@ -6,12 +6,15 @@ Axes: b batch, m mel bands, c channels, t mel frames, s samples (t x hop length)
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from tts_lab.nn.weight_norm import folded as fold_weight_norm
+
+__all__ = ["HiFiGAN", "HiFiGANSizes", "ResidualBlock", "fold_weight_norm"]
 
 SLOPE = 0.1
 LAST_SLOPE = 0.01  # the published code calls leaky_relu without a slope before the last convolution
@@ -88,13 +91,3 @@ class HiFiGAN(nn.Module):
             reach += sum((d + 1) * (widest - 1) // 2 for d in self.sizes.dilations)
             reach = (reach + kernel - 1 - (kernel - rate) // 2) // rate
         return reach + 3  # conv_pre
-
-
-def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Replace pairs weight_g, weight_v by weight = g v / |v| (norm over all but the first axis)."""
-    folded = {k: v for k, v in state.items() if not k.endswith(("weight_g", "weight_v"))}
-    for key in (k for k in state if k.endswith("weight_g")):
-        g, v = state[key], state[key.removesuffix("_g") + "_v"]
-        norm = v.flatten(1).norm(dim=1).view(-1, *[1] * (v.ndim - 1))
-        folded[key.removesuffix("_g")] = g * v / norm
-    return folded

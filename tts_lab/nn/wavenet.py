@@ -11,9 +11,10 @@ from torch.nn.functional import pad
 
 
 class WaveNet(nn.Module):
-    """Gated convolutions with residual and skip paths (van den Oord et al. 2016; as in VITS, without masks inside).
+    """Gated convolutions with residual and skip paths (van den Oord et al. 2016; as in VITS).
 
-    forward(x (b, d, t), condition (b, c)) -> (b, d, t): the sum of the layers' skip outputs.
+    forward(x (b, d, t), condition (b, c), mask (b, t) True where real, or None) -> (b, d, t): the sum of the layers'
+    skip outputs. The mask is applied after each layer and to the sum, not to x.
     """
 
     def __init__(self, width: int, layers: int, kernel: int, condition: int, dilation: int = 1) -> None:
@@ -28,7 +29,8 @@ class WaveNet(nn.Module):
             nn.Conv1d(width, width if i == layers - 1 else 2 * width, 1) for i in range(layers)
         )
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor, mask: Tensor | None = None) -> Tensor:
+        real = None if mask is None else mask[:, None].to(x.dtype)
         total = torch.zeros_like(x)
         conditions = self.condition(condition[..., None]).chunk(len(self.gates), 1)
         for i, (gate, output, given) in enumerate(zip(self.gates, self.outputs, conditions, strict=True)):
@@ -38,4 +40,5 @@ class WaveNet(nn.Module):
             total = total + y[:, -self.width :]
             if i < len(self.gates) - 1:
                 x = x + y[:, : self.width]
-        return total
+                x = x if real is None else x * real
+        return total if real is None else total * real

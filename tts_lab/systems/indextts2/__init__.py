@@ -1,1 +1,1 @@
-"""`indextts2`: IndexTTS-2 at its released size, weight-compatible. Code is the lab's own; weights are the user's."""
+"""IndexTTS-2 under its released parameter names: at full size with weights that the user has, or with random ones."""

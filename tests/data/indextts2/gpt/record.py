@@ -22,7 +22,7 @@ for name, members in {"torchaudio": {}, "indextts.utils.tokenizer": {"LANGUAGE_D
     module.__dict__.update(members)
     sys.modules[name] = module
 
-import recorded  # noqa: E402
+import gpt_recorded as recorded  # noqa: E402
 from indextts.gpt.model_v2 import UnifiedVoice  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
