@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from networks import assert_same, on_both
 from gpt_recorded import inputs, models
+from networks import assert_same, on_both
 from torch import Tensor
 
 from tts_lab.memory.events import EventLog

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from gpt_recorded import FOLDER
 from hypothesis import given
 from hypothesis import strategies as st
-from gpt_recorded import FOLDER
 
 from tts_lab.systems.indextts2.segments import segments
 
