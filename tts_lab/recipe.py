@@ -90,7 +90,10 @@ LEVERS: dict[str, tuple[Check, str]] = {
     "attention": (one_of("auto", "sdpa", "math"), "attention kernel: fused (sdpa) or step by step (math)"),
     "cache": (one_of("static", "growing"), "key-value cache: reserved at full length, or grown as needed"),
     "checkpointing": (switch, "recompute activations in a backward pass instead of keeping them"),
-    "offload": (one_of("none", "stage"), "where idle stages wait: on the device, or in the computer's memory"),
+    "offload": (
+        one_of("none", "voice", "stage"),
+        "what leaves the device: nothing, what only a reference clip needs, or every stage that is idle",
+    ),
     "tile": (whole(0, 8192), "mel frames that the vocoder takes at once, with an exact overlap; 0 takes all"),
     "crossfade_ms": (real(0, 500), "overlap of neighbouring pieces of speech, in milliseconds"),
 }

@@ -26,7 +26,10 @@ class Request:
     text: any Chinese text, of any length.
     voice: name of a stored voice; None means the system's default. Ignored where `reference` is given.
     reference: audio file whose voice is to be imitated.
-    emotion: name of an emotion the system knows; None means neutral.
+    emotion: name of an emotion the system knows; None means neutral, or that of the reference clip.
+    emotion_reference: audio file whose emotion is to be imitated. emotion_weights: of the system's emotions, in its
+    order. emotion_text: a text whose emotion is to be taken. At most one of these four says the emotion.
+    emotion_strength: how much of it, 0 to 1.
     seed: of every random draw; one seed gives one result on every device.
     speed: speaking rate relative to the voice's own, 0.5 to 2.
     """
@@ -37,6 +40,10 @@ class Request:
     emotion: str | None = None
     seed: int = 0
     speed: float = 1.0
+    emotion_reference: Path | None = None
+    emotion_weights: tuple[float, ...] | None = None
+    emotion_text: str | None = None
+    emotion_strength: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,9 @@ class Residency:
 
     @contextmanager
     def use(self, original: M, precision: str = "fp32", offload: str = "none") -> Iterator[M]:
-        """The stage, ready on the device; with offload "stage" every other one has left it.
+        """The stage, ready on the device.
 
+        offload: "none" keeps it there; "after" lets it leave when it is done; "stage" has every other one leave before.
         precision: of PRECISIONS. Where nothing is lent, the original itself is used, whatever the two levers say.
         """
         if not self.lends:
@@ -53,7 +54,7 @@ class Residency:
         try:
             yield cast(M, self._copies[key])
         finally:
-            if offload == "stage":
+            if offload != "none":
                 del self._copies[key]
 
     def resident(self) -> tuple[nn.Module, ...]:
