@@ -48,12 +48,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A piece of the text that is spoken in one go, with the seed of its draws."""
+    """A piece of the text that is spoken in one go, with the seed of its draws. units: its text units, where the system
+    has cut it by these."""
 
     text: str
     index: int
     seed: int
     speed: float = 1.0
+    units: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

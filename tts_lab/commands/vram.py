@@ -161,9 +161,10 @@ def _one(report: MemoryReport) -> Table:
 
 
 def _alive(report: MemoryReport) -> Table:
-    table = _table("Largest at the peak", "what", "module", "operator", "MiB", words=3)
+    table = _table("Largest at the peak", "MiB", "what", "module", "operator", words=4)
     for each in report.alive.largest[:ALIVE]:
-        table.add_row(SHORT[each.category], each.module or "–", each.operator or "there before", mib(each.block))
+        operator = each.operator.removeprefix("aten.").removesuffix(".default") or "there before"
+        table.add_row(mib(each.block), SHORT[each.category], each.module or "–", operator)
     return table
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tts_lab.recipe import Recipe
     from tts_lab.types import System
 
-SYSTEMS: dict[str, str] = {"mini": "tts_lab.systems.mini"}
+SYSTEMS: dict[str, str] = {"mini": "tts_lab.systems.mini", "indextts2": "tts_lab.systems.indextts2"}
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
