@@ -312,10 +312,21 @@ _FP16 = _THIRTY.replace(precision="fp16")
 _CHECKPOINTING = _FP16.replace(checkpointing=True)
 _RECOMMENDED = _CHECKPOINTING.replace(offload="stage", max_chars=60)
 
+_RELEASED = Recipe(steps=25, schedule="uniform", guidance=0.7, beams=3, max_chars=120, cache="growing")
+_RESIDENT = Recipe(precision="fp16", max_chars=120)
+_VOICE_LEAVES = _RESIDENT.replace(offload="voice", tile=256)
+_ONE_STAGE = _RESIDENT.replace(offload="stage", tile=256)
+_SMALLEST = _ONE_STAGE.replace(tile=64, guidance_mode="sequential", max_chars=30)
+
 # The article's rows add up, each to the one above. Its text gives no guidance: 0.7 is IndexTTS-2's released setting.
 PRESETS: dict[str, tuple[Recipe, str]] = {
     "default": (Recipe(), "the lab's own choice between speed and quality"),
     "fastest": (Recipe(steps=1, guidance=0.0), "a single evaluation: the least work there is, at a price in quality"),
+    "fits-8gb": (_RESIDENT, "all in fp16 and nothing leaves the card: the fastest that an 8 GB card holds"),
+    "fits-4gb": (_VOICE_LEAVES, "fits-8gb, but what only a reference clip needs leaves the card; vocoder in tiles"),
+    "fits-2gb": (_ONE_STAGE, "one stage on the card at a time, in fp16; vocoder in tiles"),
+    "smallest": (_SMALLEST, "fits-2gb with small tiles, short pieces, and guidance one after the other"),
+    "as-released": (_RELEASED, "IndexTTS-2's own settings: fp32, 25 steps, guidance 0.7, three beams"),
     "article-original": (_ORIGINAL, "the article's starting point: 100 steps in fp32, text in one piece"),
     "article-30-steps": (_THIRTY, "article-original with 30 steps"),
     "article-fp16": (_FP16, "article-30-steps in fp16"),

@@ -15,6 +15,8 @@ from typing import TypeVar, cast
 import torch
 from torch import nn
 
+from tts_lab.memory.flush import empty_cache
+
 M = TypeVar("M", bound=nn.Module)
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -56,6 +58,7 @@ class Residency:
         finally:
             if offload != "none":
                 del self._copies[key]
+                empty_cache()  # a stage's segments rarely suit the next one's
 
     def resident(self) -> tuple[nn.Module, ...]:
         """Originals of the stages that have a copy on the device."""
@@ -66,3 +69,4 @@ class Residency:
             same_stage = key[0] is keep[0]
             if key != keep and (everything_else or same_stage):
                 del self._copies[key]
+                empty_cache()

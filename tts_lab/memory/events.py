@@ -130,17 +130,18 @@ class EventLog:
 
     meta: what was traced (torch version, system, recipe, lengths, operators, ...), plain JSON values. markers: borders
     of stages. repeats: loops that were shortened. work: what the kernels had to do, shortened loops in full. uses:
-    which weights each operator read.
+    which weights each operator read. flushes: events before which the allocator's cache was emptied.
     """
 
     def __init__(
         self, events: Sequence[Event] | Columns, meta: Mapping[str, Any] | None = None, markers: Sequence[Marker] = (),
         repeats: Sequence[Repeat] = (), work: Sequence[Work] = (), uses: Uses | None = None,
+        flushes: Sequence[int] = (),
     ) -> None:  # fmt: skip
         self._columns = events if isinstance(events, Columns) else Columns.of(events)
         self.meta: dict[str, Any] = dict(meta or {})
         self.markers, self.repeats, self.work = tuple(markers), tuple(repeats), tuple(work)
-        self.uses = uses or Uses()
+        self.uses, self.flushes = uses or Uses(), tuple(flushes)
 
     def __len__(self) -> int:
         return len(self._columns.storage)
@@ -222,7 +223,7 @@ def _packed(log: EventLog) -> dict[str, NDArray[Any]]:
     about = {
         "format": FORMAT, "events": len(log), "bytes": int(np.abs(c.bytes).sum()), "tables": c.tables, "meta": log.meta,
         "markers": [astuple(m) for m in log.markers], "repeats": [astuple(r) for r in log.repeats],
-        "work": [astuple(w) for w in log.work],
+        "work": [astuple(w) for w in log.work], "flushes": log.flushes,
     }  # fmt: skip
     packed: dict[str, NDArray[Any]] = {name: getattr(c, name)[fresh] for name in ("operator", "module", "category")}
     packed |= {"bytes": c.bytes[fresh], "fresh": np.packbits(fresh), "stage": c.stage, "stream": c.stream}
@@ -261,5 +262,5 @@ def _unpacked(packed: Mapping[str, NDArray[Any]]) -> EventLog:
         raise ValueError("uses out of range")
     return EventLog(
         columns, about["meta"], [Marker(*m) for m in about["markers"]], [Repeat(*r) for r in about["repeats"]],
-        [Work(*w) for w in about["work"]], uses,
+        [Work(*w) for w in about["work"]], uses, about["flushes"],
     )  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -39,8 +40,9 @@ def replay(
     Raises LabError where the log is damaged.
     """
     settings, events = settings or Settings(), list(log)
-    done = walk(events, card, settings, card.total_bytes, after_failure=after_failure, cublas=cublas)
-    endless = walk(events, card, settings, ENDLESS, cublas=cublas) if done.failures else done
+    run = partial(walk, events, card, settings, flushes=_flushes(log), cublas=cublas)
+    done = run(card.total_bytes, after_failure=after_failure)
+    endless = run(ENDLESS) if done.failures else done
     return _replayed(events, done, endless, card, settings, points)
 
 
@@ -58,15 +60,20 @@ def replay_cards(
     """
     settings, events = settings or Settings(), list(log)
     shared: dict[tuple[int, int], Walk] = {}  # by what the allocator sees of a card
-    found = []
+    flushes, found = _flushes(log), []
     for card in cards:
         key = (card.cublas_workspace_bytes, card.context_bytes)
         if key not in shared:
-            shared[key] = walk(events, card, settings, ENDLESS)
-        endless = shared[key]
-        done = endless if _same_on(card, endless, settings) else walk(events, card, settings, card.total_bytes)
+            shared[key] = walk(events, card, settings, ENDLESS, flushes=flushes)
+        endless = done = shared[key]
+        if not _same_on(card, endless, settings):
+            done = walk(events, card, settings, card.total_bytes, flushes=flushes)
         found.append(_replayed(events, done, endless, card, settings, points))
     return found
+
+
+def _flushes(log: EventLog | Iterable[Event]) -> Sequence[int]:
+    return log.flushes if isinstance(log, EventLog) else ()
 
 
 def _same_on(card: Card, endless: Walk, settings: Settings) -> bool:

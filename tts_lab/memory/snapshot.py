@@ -28,7 +28,10 @@ def snapshot_of(log: EventLog, card: Card, settings: Settings | None = None) -> 
     allocator = Allocator(ENDLESS, card.context_bytes, settings)
     held: dict[int, tuple[Block, list[dict[str, Any]]]] = {}
     trace: list[dict[str, Any]] = []
+    emptied = frozenset(log.flushes)
     for time, event in enumerate(log):
+        if time in emptied:
+            allocator.empty_cache()
         if event.bytes > 0:
             block, frames = allocator.malloc(event.bytes, event.stream), _frames(event)
             held[event.storage] = block, frames

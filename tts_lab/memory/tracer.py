@@ -22,6 +22,7 @@ from tts_lab.errors import LabError
 from tts_lab.loops import shortened
 from tts_lab.memory.attention_route import Capability
 from tts_lab.memory.events import EventLog, Marker, Repeat, Work
+from tts_lab.memory.flush import told
 from tts_lab.memory.functions import Functions
 from tts_lab.memory.ledger import Ledger
 from tts_lab.memory.meter import DeviceMeter
@@ -59,6 +60,7 @@ class Tracer(DeviceMeter):
         self.slices = Slices(self.ledger, self.work)
         self.paths = ModulePaths(self.place, self._cached, self._moved)
         self._markers: list[Marker] = []
+        self._flushes: list[int] = []
         self._seconds: dict[str, float] = {}
         self._log: EventLog | None = None
 
@@ -67,6 +69,7 @@ class Tracer(DeviceMeter):
             stack.enter_context(_steady_garbage())
             stack.enter_context(torch.set_grad_enabled(self.grad))
             stack.enter_context(self.paths.watching())
+            stack.enter_context(told(lambda: self._flushes.append(len(self.ledger))))
             if self.shorten:
                 stack.enter_context(shortened(self.slices))
             self._operators = Operators(self)
@@ -154,7 +157,8 @@ class Tracer(DeviceMeter):
         markers = [Marker(ledger.shift(m.position), m.stage, m.begins) for m in self._markers]
         repeats = [Repeat(ledger.shift(r.start), ledger.shift(r.end), r.count) for r in self.slices.repeats]
         work = [Work(*key, count) for key, count in self.work.items()]
-        return EventLog(ledger.columns(), about | self.meta, markers, repeats, work, ledger.uses())
+        flushes = [ledger.shift(position) for position in self._flushes]
+        return EventLog(ledger.columns(), about | self.meta, markers, repeats, work, ledger.uses(), flushes)
 
 
 class MetaMeter(Tracer):

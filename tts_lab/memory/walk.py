@@ -81,17 +81,24 @@ def walk(
     settings: Settings,
     total: int,
     *,
+    flushes: Sequence[int] = (),
     after_failure: bool = False,
     cublas: bool = True,
 ) -> Walk:
-    """Run the events on a card with `total` bytes. Raises LabError where the log contradicts itself."""
+    """Run the events on a card with `total` bytes. flushes: events before which the cache is emptied.
+
+    Raises LabError where the log contradicts itself.
+    """
     allocator = Allocator(total, card.context_bytes, settings)
     done, peaks = Walk(), _Peaks(allocator)
     held: dict[int, Block | None] = {}  # by storage; None: its request failed
     streams: set[int] = set()  # that have a workspace
     products: dict[str, bool] = {}
     stage: str | None = None
+    emptied = frozenset(flushes)
     for index, event in enumerate(events):
+        if index in emptied:
+            allocator.empty_cache()
         if event.stage != stage:
             stage = event.stage
             peaks.enter(stage)

@@ -37,6 +37,7 @@ TEMPERATURE = 0.8  # of the draws, where the recipe leaves it to the system: the
 MOST_TOKENS = 120  # of one piece of text, as released
 CODES_PER_TOKEN = 40  # 0.8 s: more than any speaker takes; bounds the cache that is reserved
 MADE_UP_CODES = 5  # for each token, where weights are random and never say that speech is over
+CONDITIONER_TILE = 64  # positions that a conditioner subsamples at once, where the recipe tiles
 SEMANTIC_SALT = 0x5EED
 KEPT_VOICES = 8
 FULL_PRECISION = ("codec", "campplus")  # near ties decide a token; stored variances may leave the range of fp16
@@ -114,6 +115,7 @@ class IndexTTS2:
             content = regulator(_like(embedded, regulator), heard.mel.shape[2]).cpu()
         del embedded
         with self._use("conditioner", recipe) as conditioner:
+            conditioner.tile(CONDITIONER_TILE if recipe.tile else 0)
             latents, own = conditioner.speaker(features).cpu(), conditioner.emotion(features).cpu()
         del features
         emotion = self._emotion(request, recipe, own, style)
@@ -134,6 +136,7 @@ class IndexTTS2:
         if request.emotion_reference is not None:
             features = self._features(self._hear(request.emotion_reference), recipe)
             with self._use("conditioner", recipe) as conditioner:
+                conditioner.tile(CONDITIONER_TILE if recipe.tile else 0)
                 return blend(own, conditioner.emotion(features).cpu(), request.emotion_strength)
         weights = self._weights(request)
         if weights is None:
