@@ -122,10 +122,17 @@ def checked(system: System, request: Request) -> Request:
     if any("\ud800" <= character <= "\udfff" for character in request.text):
         raise TextError("The text is not valid Unicode (half of a character, or another encoding); give it as UTF-8.")
     _check_speed(request.speed)
+    strength = request.emotion_strength
+    if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength <= 1:
+        raise VoiceError(f"The strength of an emotion must be a number from 0 to 1, but is {strength!r}.")
     if isinstance(request.seed, bool) or not isinstance(request.seed, int) or not 0 <= request.seed <= LAST_SEED:
         raise RecipeError(f"seed must be a whole number from 0 to {LAST_SEED}, but is {request.seed!r}.")
     if request.reference is not None:
         return request
+    if not system.voices:
+        raise VoiceError(
+            f"{system.name} has no voice of its own; give a reference clip of the voice, with --reference."
+        )
     if request.voice is None:
         return dataclasses.replace(request, voice=system.voices[0])
     if request.voice not in system.voices:

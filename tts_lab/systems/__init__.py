@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from tts_lab.types import System
 
 SYSTEMS: dict[str, str] = {"mini": "tts_lab.systems.mini", "indextts2": "tts_lab.systems.indextts2"}
+# Ways to hold a system's memory that are only for study: they run with lengths and cannot speak.
+STUDIES: dict[str, str] = {"indextts2-public": "tts_lab.systems.indextts2.public"}
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -26,7 +29,7 @@ def load_system(name: str = "mini", device: str = "auto") -> System:
     name: of `SYSTEMS`. device: `auto` (a CUDA card if there is one, else the CPU), `cpu`, `cuda`, `cuda:1`, `mps`.
     Raises LabError for an unknown name or a device that is not here, WeightsError where its weights cannot be loaded.
     """
-    system: System = _package(name).load(resolve_device(device))
+    system: System = _package(name, SYSTEMS).load(resolve_device(device))
     return system
 
 
@@ -35,22 +38,24 @@ def run_lengths(
 ) -> tuple[str, ...]:
     """A whole request of given lengths under a meter, with random weights: for memory and time, not for the ear.
 
-    seconds: of speech; reference_seconds: of the clip whose voice is imitated. Returns notes on what was run.
-    Raises LabError for an unknown system or a length that cannot be.
+    name: of `SYSTEMS` or `STUDIES`. seconds: of speech; reference_seconds: of the clip whose voice is imitated. Returns
+    notes on what was run. Raises LabError for an unknown system or a length that cannot be.
     """
     for what, value in (("speech", seconds), ("reference clip", reference_seconds)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             raise LabError(f"The length of the {what} must be a number of seconds above 0, but is {value!r}.")
-    notes: tuple[str, ...] = _package(name).run_lengths(recipe, seconds, reference_seconds, meter)
+    notes: tuple[str, ...] = _package(name, {**SYSTEMS, **STUDIES}).run_lengths(
+        recipe, seconds, reference_seconds, meter
+    )
     return notes
 
 
-def _package(name: str) -> ModuleType:
-    if name not in SYSTEMS:
-        close = difflib.get_close_matches(str(name).lower(), SYSTEMS, n=1)
+def _package(name: str, known: Mapping[str, str]) -> ModuleType:
+    if name not in known:
+        close = difflib.get_close_matches(str(name).lower(), known, n=1)
         guess = f" (did you mean {close[0]!r}?)" if close else ""
-        raise LabError(f"There is no system {name!r}{guess}; the lab has {', '.join(SYSTEMS)}.")
-    return import_module(SYSTEMS[name])
+        raise LabError(f"There is no system {name!r}{guess}; the lab has {', '.join(known)}.")
+    return import_module(known[name])
 
 
 def resolve_device(device: str = "auto") -> str:

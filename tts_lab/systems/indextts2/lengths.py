@@ -74,6 +74,10 @@ class MeasuredIndexTTS2(IndexTTS2):
     def __init__(self, meter: DeviceMeter, parts: Parts, lengths: Lengths) -> None:
         super().__init__(parts, meter.device, {"made-up": (None, "no voice: lengths only")})
         self.lengths = lengths
+        self._settle(meter)
+
+    def _settle(self, meter: DeviceMeter) -> None:
+        """Say where the networks are: in the computer's memory, from where copies are lent."""
         for module in self._modules.values():
             meter.host(module)
         names = {module: name for name, module in self._modules.items()}
@@ -91,11 +95,11 @@ class MeasuredIndexTTS2(IndexTTS2):
     def _hear(self, path: Any) -> Heard:
         seconds = self.lengths.reference_seconds
         frames = round(seconds * MEL_22K_FULL.sample_rate / MEL_22K_FULL.hop_length)
-        shapes = (
-            (1, round(seconds * POSITIONS_PER_SECOND), FILTERS), (1, round(seconds * BANK_PER_SECOND), 80),
-            (1, self.parts.s2mel.dit.sizes.mels, frames),
-        )  # fmt: skip
-        return Heard(*(self._made(*shape) for shape in shapes))
+        return Heard(
+            self._made(1, round(seconds * POSITIONS_PER_SECOND), FILTERS),
+            self._made(1, round(seconds * BANK_PER_SECOND), 80),
+            self._made(1, self.parts.s2mel.dit.sizes.mels, frames),
+        )
 
     def _made(self, *shape: int) -> Tensor:
         """Noise in the computer's memory."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from tts_lab.nn.bigvgan import BigVGAN
-from tts_lab.nn.campplus import CAMPPlus
+from tts_lab.nn.bigvgan import BigVGAN, BigVGANSizes
+from tts_lab.nn.campplus import CAMPPlus, CAMPPlusSizes
+from tts_lab.nn.dit import DiTSizes
 from tts_lab.systems.indextts2 import config, features, sizes
 from tts_lab.systems.indextts2.codec import RepCodec
 from tts_lab.systems.indextts2.conditioner import Conditioner
@@ -39,12 +40,12 @@ SMALL = AllSizes(
     config.SMALL,
     sizes.Sizes(
         sizes.S2MelSizes(
-            sizes.DiTSizes(80, 48, 24, 64, 4, 5, 256, prompt=True, final="wavenet", long_skip=True, wavenet_layers=3),
+            DiTSizes(80, 48, 24, 64, 4, 5, 256, prompt=True, final="wavenet", long_skip=True, wavenet_layers=3),
             sizes.LengthRegulatorSizes(1024, 48, codebook=20), (48, 16, 12, 1024),
         ),
         sizes.CodecSizes(codebook=64, width=24, inner=56, layers=2),
-        sizes.CAMPPlusSizes(embedding=24, growth=6, width=24, blocks=(2, 3, 2)),
-        sizes.BigVGANSizes(channels=64),
+        CAMPPlusSizes(embedding=24, growth=6, width=24, blocks=(2, 3, 2)),
+        BigVGANSizes(channels=64),
     ),
     features.SMALL,
 )  # fmt: skip
@@ -94,7 +95,6 @@ class Parts:
     def modules(self) -> dict[str, nn.Module]:
         """Every network by its name in reports. s2mel's three are told apart, because they are used apart."""
         found = {f.name: getattr(self, f.name) for f in fields(self)}
-        whole = {name: value for name, value in found.items() if isinstance(value, nn.Module)}
-        s2mel = whole.pop("s2mel")
-        parts = {"regulator": s2mel.length_regulator, "latent": s2mel.gpt_layer, "dit": s2mel.dit}
-        return whole | parts
+        whole = {k: v for k, v in found.items() if isinstance(v, nn.Module) and k != "s2mel"}
+        s2mel = self.s2mel
+        return whole | {"regulator": s2mel.length_regulator, "latent": s2mel.gpt_layer, "dit": s2mel.dit}

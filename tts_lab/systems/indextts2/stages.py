@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -121,7 +122,8 @@ class IndexTTS2:
         emotion = self._emotion(request, recipe, own, style)
         conditioning = self.parts.conditioner.conditioning(latents.float(), emotion.float())
         extra = {"conditioning": conditioning, "content": content, "mel": heard.mel, "notes": heard.notes}
-        return Prompt(request.voice or getattr(path, "stem", "reference"), style, extra)
+        name = request.voice if request.reference is None else Path(path).stem
+        return Prompt(str(name), style, extra)
 
     def _hear(self, path: Any) -> Heard:
         return hear(path)
@@ -236,9 +238,7 @@ def _check_emotion(request: Request) -> None:
     """Raises VoiceError for a name that is unknown, or more than one way to say the emotion."""
     ways = [request.emotion, request.emotion_reference, request.emotion_weights, request.emotion_text]
     if sum(way is not None for way in ways) > 1:
-        raise VoiceError(
-            "The emotion is given in more than one way; give one: a name, a clip, eight weights or a text."
-        )
+        raise VoiceError("The emotion is given in several ways; give one: a name, a clip, eight weights or a text.")
     if request.emotion not in (None, *EMOTIONS):
         raise VoiceError(f"indextts2 has no emotion {request.emotion!r}; it knows {', '.join(EMOTIONS)}.")
     if request.emotion_weights is not None:

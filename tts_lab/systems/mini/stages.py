@@ -77,6 +77,8 @@ class Mini:
         """
         if request.emotion not in (None, *EMOTIONS):
             raise VoiceError(f"mini has no emotion {request.emotion!r}; it speaks {', '.join(EMOTIONS)} only.")
+        if (request.emotion_reference, request.emotion_weights, request.emotion_text) != (None, None, None):
+            raise VoiceError("mini takes no emotion from a clip, weights or a text; it speaks neutral only.")
         if request.reference is not None:
             return self._imitate(request, recipe)
         weights = torch.zeros(len(self.voices))
