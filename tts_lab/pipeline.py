@@ -130,9 +130,7 @@ def checked(system: System, request: Request) -> Request:
     if request.reference is not None:
         return request
     if not system.voices:
-        raise VoiceError(
-            f"{system.name} has no voice of its own; give a reference clip of the voice, with --reference."
-        )
+        raise VoiceError(f"{system.name} has no voice of its own; give the clip of one as the reference.")
     if request.voice is None:
         return dataclasses.replace(request, voice=system.voices[0])
     if request.voice not in system.voices:

@@ -43,5 +43,35 @@ def holders(log: EventLog, depth: int = 2) -> tuple[Holder, ...]:
     return tuple(sorted(found, key=lambda each: (-each.weights - each.other, each.module)))
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Weights of a stage. on_card: the most that were there; read: those of them that the stage's operators read."""
+
+    stage: str
+    on_card: int
+    read: int
+
+
+def weights_read(log: EventLog) -> tuple[Reading, ...]:
+    """How much of the weights on the card each stage reads: the rest only waits there. In the order of the stages."""
+    columns, uses = log.columns(), log.uses
+    if not len(log):
+        return ()
+    kinds = columns.tables["category"]
+    weight = columns.category == (kinds.index("weight") if "weight" in kinds else -1)
+    there = np.cumsum(np.where(weight, columns.bytes, 0))
+    fresh = columns.bytes > 0
+    size = np.zeros(int(columns.storage.max()) + 1, np.int64)
+    size[columns.storage[fresh]] = columns.bytes[fresh]
+    reader = columns.stage[np.maximum(uses.position - 1, 0)]
+    found = []
+    for code, name in enumerate(columns.tables["stage"]):
+        mine = columns.stage == code
+        if name and mine.any():
+            read = np.unique(uses.storage[reader == code])
+            found.append(Reading(name, int(there[mine].max()), int(size[read].sum())))
+    return tuple(found)
+
+
 def _cut(path: str, depth: int) -> str:
     return ".".join(path.split(".")[:depth]) if path else OUTSIDE
