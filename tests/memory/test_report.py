@@ -18,7 +18,7 @@ from tts_lab.memory.cards import find_card
 from tts_lab.memory.cuda import CudaMeter, measured_card
 from tts_lab.memory.events import EventLog, Work
 from tts_lab.memory.floor import streaming_floor
-from tts_lab.memory.holders import OUTSIDE, holders
+from tts_lab.memory.holders import OUTSIDE, holders, weights_read
 from tts_lab.memory.report import MemoryReport
 from tts_lab.memory.roofline import ATTAINED, LAUNCH_SECONDS, estimate, estimate_stages
 from tts_lab.memory.tracer import Tracer, trace
@@ -118,6 +118,26 @@ def test_holders_by_hand() -> None:
     (whole,) = (each for each in holders(two_stages(), depth=1) if each.module == "net")
     assert whole.weights == 512 * KIB
     assert whole.other == (256 + 16) * KIB
+
+
+def test_weights_that_wait_are_told_from_those_that_are_read() -> None:
+    found = {each.stage: (each.on_card, each.read) for each in weights_read(two_stages())}
+    assert found == {"semantic": (512 * KIB, 256 * KIB), "acoustic": (512 * KIB, 256 * KIB), "vocoder": (512 * KIB, 0)}
+
+
+def test_a_weight_that_comes_twice_is_read_once_a_pass() -> None:
+    with torch.device("meta"):
+        layer = nn.Linear(64, 64, bias=False)
+    with Tracer() as tracer:
+        tracer.host(layer)
+        for _ in range(2):
+            with tracer.stage("vocoder"):
+                copy = nn.Linear(64, 64, bias=False, device="meta").to("cuda")
+                tracer.place(copy, "copy")
+                copy(meta(1, 64))
+                del copy
+    (found,) = weights_read(tracer.log)
+    assert (found.on_card, found.read) == (16 * KIB, 16 * KIB)
 
 
 # --- the estimate of time ---

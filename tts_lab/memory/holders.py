@@ -53,7 +53,7 @@ class Reading:
 
 
 def weights_read(log: EventLog) -> tuple[Reading, ...]:
-    """How much of the weights on the card each stage reads: the rest only waits there. In the order of the stages."""
+    """How much of the weights on the card each stage reads; the rest only waits there. Of a stage its fullest pass."""
     columns, uses = log.columns(), log.uses
     if not len(log):
         return ()
@@ -63,14 +63,26 @@ def weights_read(log: EventLog) -> tuple[Reading, ...]:
     fresh = columns.bytes > 0
     size = np.zeros(int(columns.storage.max()) + 1, np.int64)
     size[columns.storage[fresh]] = columns.bytes[fresh]
-    reader = columns.stage[np.maximum(uses.position - 1, 0)]
+    best: dict[str, Reading] = {}
+    for stage, start, end in _visits(log):
+        inside = (uses.position > start) & (uses.position <= end)
+        read = int(size[np.unique(uses.storage[inside])].sum())
+        on_card = int(there[max(start - 1, 0) : end].max(initial=0))
+        before = best.get(stage, Reading(stage, 0, 0))
+        best[stage] = Reading(stage, max(on_card, before.on_card), max(read, before.read))
+    return tuple(best.values())
+
+
+def _visits(log: EventLog) -> list[tuple[str, int, int]]:
+    """Each pass through a stage: its name, and the events between which it ran."""
+    begun: dict[str, int] = {}
     found = []
-    for code, name in enumerate(columns.tables["stage"]):
-        mine = columns.stage == code
-        if name and mine.any():
-            read = np.unique(uses.storage[reader == code])
-            found.append(Reading(name, int(there[mine].max()), int(size[read].sum())))
-    return tuple(found)
+    for marker in log.markers:
+        if marker.begins:
+            begun[marker.stage] = marker.position
+        else:
+            found.append((marker.stage, begun.pop(marker.stage), marker.position))
+    return found
 
 
 def _cut(path: str, depth: int) -> str:

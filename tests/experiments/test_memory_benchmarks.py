@@ -1,0 +1,112 @@
+"""The scripts that measure predictions: what they compare, what they call a miss, and what they say without a card."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from tts_lab.experiments.vram import vram
+from tts_lab.memory.report import MemoryReport
+
+MIB = 2**20
+
+
+@pytest.fixture
+def scripts(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+    import memory_speed
+    import validate_memory
+
+    return SimpleNamespace(speed=memory_speed, validate=validate_memory)
+
+
+@pytest.fixture(scope="module")
+def predicted() -> MemoryReport:
+    return vram("mini", "rtx3070", seconds=2)
+
+
+def as_measured(report: MemoryReport, **more: int) -> dict[str, Any]:
+    """The same figures as a card would give them, some of them larger. more: stage -> bytes."""
+    stages = tuple(
+        dataclasses.replace(s, peak_allocated=s.peak_allocated + more.get(s.name, 0), seconds=0.5)
+        for s in report.stages
+    )
+    whole = max(s.peak_allocated for s in stages)
+    return dataclasses.replace(report, source="measured", stages=stages, peak_allocated=whole).to_dict()
+
+
+def test_equal_figures_are_no_miss(scripts: Any, predicted: MemoryReport) -> None:
+    cell = scripts.validate.compared(predicted, as_measured(predicted))
+    assert cell["whole"]["allocated"] == [predicted.peak_allocated] * 2
+    assert scripts.validate.misses([cell]) == [
+        "No misses: every allocated peak within 1 %, every reserved one within 5 %."
+    ]
+    assert cell["stages"]["vocoder"]["seconds_measured"] == 0.5
+
+
+def test_a_miss_is_told_with_its_size_and_what_is_known_of_its_cause(scripts: Any, predicted: MemoryReport) -> None:
+    band = predicted.unmodelled["convolution_workspace"]
+    assert band > 4 * MIB
+    found = as_measured(predicted, vocoder=4 * MIB, semantic=50 * MIB)
+    told = scripts.validate.misses([scripts.validate.compared(predicted, found)])
+    assert any("vocoder" in line and "+4.0 MiB" in line and line.endswith("convolution workspace") for line in told)
+    assert any("semantic" in line and "+50.0 MiB" in line and line.endswith("unexplained") for line in told)
+    assert not any("acoustic" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("predicted_there", "cause"),
+    [
+        ((100, 200, 100, 200), ""), ((100, 200, 101, 205), ""), ((1000, 2000, 1011, 2000), "convolution workspace"),
+        ((1000, 2000, 989, 2000), "unexplained"), ((1000, 2000, 1100, 2000), "unexplained"),
+        ((1000, 10000, 1000, 10600), "unexplained"), ((1000, 100, 1000, 110), "segments of a convolution workspace"),
+    ],
+)  # fmt: skip
+def test_the_causes(scripts: Any, predicted_there: tuple[int, int, int, int], cause: str) -> None:
+    assert scripts.validate.cause(*predicted_there, 50) == cause
+
+
+def test_a_cell_that_did_not_run_is_listed(scripts: Any) -> None:
+    told = scripts.validate.misses([{"system": "mini", "recipe": "default", "error": ["CUDA out of memory."]}])
+    assert told == ["- mini, default: did not run: CUDA out of memory."]
+    assert "mini" in scripts.validate.markdown(
+        scripts.validate.table([{"system": "mini", "recipe": "default", "error": []}])
+    )
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card here")
+def test_without_a_card_it_says_so_and_writes_nothing(scripts: Any, tmp_path: Path, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        scripts.validate.main(["--out", str(tmp_path / "a.json")])
+    assert stopped.value.code == 2
+    assert "no CUDA card" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_speed_is_measured_and_written(scripts: Any, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.setattr(scripts.speed, "CURVE", (1000, 2000))
+    monkeypatch.setattr(scripts.speed, "REPEATS", 1)
+    out = tmp_path / "speed.json"
+    scripts.speed.main(["--system", "mini", "--seconds", "2", "--out", str(out)])
+    result = json.loads(out.read_text("utf-8"))
+    assert result["operators"] > 1000
+    assert result["operators_per_second"] == pytest.approx(result["operators"] / result["trace_seconds"])
+    assert (
+        result["weight_bytes"] == vram("mini", "8gb", seconds=2).alive.by_category["weight"] == result["weight_bytes"]
+    )
+    assert [point["events"] for point in result["curve"]] == [1000, 2000]
+    assert "operators per second" in capsys.readouterr().out
+
+
+def test_the_made_up_run_holds_as_much_at_any_length(scripts: Any) -> None:
+    from tts_lab.memory.events import EventLog
+
+    short, long = (EventLog(scripts.speed._made_up(n)) for n in (5000, 20_000))
+    assert (len(short), len(long)) == (5000, 20_000)
+    assert short.peak_bytes() == long.peak_bytes()
