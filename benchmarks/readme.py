@@ -12,11 +12,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import fits
+import memory_speed
+import validate_memory
 from environment import ROOT
 from speed import speeds
 from tts_lab.experiments.quality_table import by_settings, by_voices, markdown
 
-DOCUMENTS = (ROOT / "README.md", ROOT / "data" / "voices" / "README.md")
+DOCUMENTS = (ROOT / "README.md", ROOT / "data" / "voices" / "README.md", ROOT / "docs" / "memory.md")
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 CARD_EVALUATIONS = 16
 
@@ -25,12 +28,30 @@ def table(name: str) -> str:
     """The Markdown table of a marker, from the measured files."""
     if name == "speed":
         return markdown(speeds(_measured("speed")["texts"]))
+    if name == "memory_speed":
+        return markdown(memory_speed.speeds(_measured("memory_speed")))
+    if name == "replay_curve":
+        return markdown(memory_speed.curve(_measured("memory_speed")["curve"]))
+    if name == "fits":
+        return markdown(fits.table(_measured("fits")))
+    if name == "memory_validated":
+        return _validated()
     settings = _measured("voice_quality")["settings"]
     if name == "voice_quality":
         return markdown(by_settings(settings))
     if name == "voices":
         return markdown(by_voices(next(s["figures"] for s in settings if s.get("evaluations") == CARD_EVALUATIONS)))
     raise SystemExit(f"No table is called {name!r}.")
+
+
+def _validated() -> str:
+    """Predicted against measured, for each card that has been measured."""
+    found = [
+        json.loads(p.read_text(encoding="utf-8")) for p in sorted((ROOT / "data" / "measured").glob("memory-*.json"))
+    ]
+    if not found:
+        return "Not measured yet: no card has been at hand."
+    return "\n\n".join(f"{one['card']}:\n\n{markdown(validate_memory.table(one['cells']))}" for one in found)
 
 
 def filled(document: Path) -> str:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -16,7 +17,7 @@ from tts_lab.memory.allocator_settings import Settings
 from tts_lab.memory.cards import EAGER_CONTEXT_BYTES, Card
 from tts_lab.memory.events import Event, EventLog
 from tts_lab.memory.profile import Profile
-from tts_lab.memory.replayed import Replay, StagePeak, TimePoint, Verdict
+from tts_lab.memory.replayed import Alive, Replay, StagePeak, TimePoint, Verdict
 from tts_lab.memory.walk import Walk, alive_at_peak, walk
 
 ENDLESS = 1 << 50  # bytes of a card that no log fills
@@ -43,7 +44,7 @@ def replay(
     run = partial(walk, events, card, settings, flushes=_flushes(log), cublas=cublas)
     done = run(card.total_bytes, after_failure=after_failure)
     endless = run(ENDLESS) if done.failures else done
-    return _replayed(events, done, endless, card, settings, points)
+    return _replayed(events, done, endless, card, settings, _Told.of(events, done, points))
 
 
 def replay_cards(
@@ -59,17 +60,37 @@ def replay_cards(
     are large enough for it.
     """
     settings, events = settings or Settings(), list(log)
-    shared: dict[tuple[int, int], Walk] = {}  # by what the allocator sees of a card
+    shared: dict[int, tuple[Walk, _Told]] = {}  # by all that the allocator sees of a card that is large enough
     flushes, found = _flushes(log), []
     for card in cards:
-        key = (card.cublas_workspace_bytes, card.context_bytes)
+        key = card.cublas_workspace_bytes
         if key not in shared:
-            shared[key] = walk(events, card, settings, ENDLESS, flushes=flushes)
-        endless = done = shared[key]
+            done = walk(events, card, settings, ENDLESS, flushes=flushes)
+            shared[key] = done, _Told.of(events, done, points)
+        endless, told = shared[key]
+        done = endless
         if not _same_on(card, endless, settings):
             done = walk(events, card, settings, card.total_bytes, flushes=flushes)
-        found.append(_replayed(events, done, endless, card, settings, points))
+            told = _Told.of(events, done, points)
+        found.append(_replayed(events, done, endless, card, settings, told))
     return found
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a walk tells whatever the card is called: found once for all cards that share it."""
+
+    profile: Profile
+    stages: Mapping[str, StagePeak]
+    alive: Alive
+    timeline: tuple[TimePoint, ...]
+    convolution: int  # bytes of the largest result of a convolution
+
+    @classmethod
+    def of(cls, events: Sequence[Event], done: Walk, points: int) -> _Told:
+        profile = Profile.of(events, done.changes, done.workspaces)
+        alive, timeline = alive_at_peak(events, done), _timeline(done, profile, points)
+        return cls(profile, _stages(done, profile), alive, timeline, _largest_convolution(events))
 
 
 def _flushes(log: EventLog | Iterable[Event]) -> Sequence[int]:
@@ -84,15 +105,14 @@ def _same_on(card: Card, endless: Walk, settings: Settings) -> bool:
 
 
 def _replayed(
-    events: Sequence[Event], done: Walk, endless: Walk, card: Card, settings: Settings, points: int
+    events: Sequence[Event], done: Walk, endless: Walk, card: Card, settings: Settings, told: _Told
 ) -> Replay:
     statistics = done.statistics
     needed = endless.statistics.reserved_peak if done.failures else statistics.reserved_peak
     margin = _limit(card, settings) - needed
     if done.failures:
         margin = min(margin, -max(failure.short for failure in done.failures))
-    unmodelled = _unmodelled(events, card)
-    profile = done.profile = done.profile or Profile.of(events, done.changes, done.workspaces)
+    unmodelled = _unmodelled(told.convolution, card)
     return Replay(
         card=card,
         settings=settings,
@@ -101,9 +121,9 @@ def _replayed(
         peak_allocated=statistics.allocated_peak,
         peak_reserved=statistics.reserved_peak,
         needed_reserved=needed,
-        stages=_stages(done, profile),
-        alive=alive_at_peak(events, done),
-        timeline=_timeline(done, profile, points),
+        stages=told.stages,
+        alive=told.alive,
+        timeline=told.timeline,
         statistics=statistics,
         context=card.context_bytes,
         workspace=done.workspace,
@@ -112,7 +132,7 @@ def _replayed(
         unmodelled=unmodelled,
         failures=tuple(done.failures),
         notes=_notes(settings),
-        profile=profile,
+        profile=told.profile,
         reserved_after=done.reserved,
     )
 
@@ -130,21 +150,21 @@ def _verdict(done: Walk, margin: int, band: int) -> Verdict:
     return "tight" if margin < band or done.statistics.retries else "fits"
 
 
-def _unmodelled(events: Sequence[Event], card: Card) -> dict[str, int]:
+def _unmodelled(convolution: int, card: Card) -> dict[str, int]:
     """What a replay cannot know, at most; an estimate.
 
     The context grows as kernels are loaded. cuDNN chooses among algorithms; those with a workspace take about the size
     of the convolution's result, so the largest result stands for it.
     """
+    return {"context": max(EAGER_CONTEXT_BYTES - card.context_bytes, 0), "convolution_workspace": convolution}
+
+
+def _largest_convolution(events: Sequence[Event]) -> int:
     results: dict[str, int] = {}  # the largest result by operator, so that each name is searched once
     for event in events:
         if event.bytes > results.get(event.operator, 0):
             results[event.operator] = event.bytes
-    convolutions = [size for operator, size in results.items() if CONVOLUTION.search(operator)]
-    return {
-        "context": max(EAGER_CONTEXT_BYTES - card.context_bytes, 0),
-        "convolution_workspace": max(convolutions, default=0),
-    }
+    return max((size for operator, size in results.items() if CONVOLUTION.search(operator)), default=0)
 
 
 def _stages(done: Walk, profile: Profile) -> dict[str, StagePeak]:

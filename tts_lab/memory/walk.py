@@ -14,7 +14,6 @@ from tts_lab.memory.allocator_state import OutOfMemoryError, Statistics
 from tts_lab.memory.blocks import Block
 from tts_lab.memory.cards import Card
 from tts_lab.memory.events import Event
-from tts_lab.memory.profile import Profile
 from tts_lab.memory.replayed import Alive, Failure, Holding, StagePeak
 
 # Operators that call cuBLAS: the first one on a stream makes PyTorch take that stream's workspace, for good.
@@ -41,7 +40,6 @@ class Walk:
     failures: list[Failure] = field(default_factory=list)
     stages: Mapping[str, StagePeak] = field(default_factory=dict)
     statistics: Statistics = field(default_factory=lambda: Allocator(1).statistics())
-    profile: Profile | None = None  # found when it is asked for
 
     @property
     def workspace(self) -> int:
