@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from tts_lab.text.erhua import join_erhua
 from tts_lab.text.letters import LETTERS
 from tts_lab.text.lexicon import PHRASES, WORDS
 from tts_lab.text.sandhi import NUMERALS, Unit, apply_sandhi
@@ -28,16 +29,18 @@ SUBJECTS = _words("我 你 您 他 她 它 我们 你们 他们 她们 咱们 �
 MUST = _words("还 就 也 都 总 又 可 必 非 至少 早晚 一定 恐怕 看来 总是 真")
 
 
-def read_clause(words: Sequence[str]) -> list[Unit]:
+def read_clause(words: Sequence[str], *, erhua: bool = False) -> list[Unit]:
     """Syllables of one pause-free clause, in order, with surface tones.
 
     words: Chinese words, or runs of Latin capitals. A character without a reading gives no syllable: compare the
-    texts of the result with the words to find it.
+    texts of the result with the words to find it. erhua: 儿 as the end of the syllable before it (花儿 huar1) rather
+    than as a syllable of its own.
     """
     units = [unit for index, word in enumerate(words) for unit in _read_word(word, index)]
     _apply_phrases(units)
     _apply_particles(words, units)
     units = [unit for unit in units if SYLLABLE.fullmatch(unit.pinyin)]
+    units = join_erhua(units) if erhua else units
     apply_sandhi(units)
     return units
 
