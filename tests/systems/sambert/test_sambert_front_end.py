@@ -80,9 +80,9 @@ def test_ssml_gives_every_word_its_emotion() -> None:
 def test_tone_sandhi_and_pauses_do_not_stop_at_tags() -> None:
     plain = analyse("你好，我很好！真的。")
     tagged = analyse(
-        "<speak>你好<emotion category='sad'>，我<emotion category='fear'>很</emotion>好！</emotion>真的。</speak>"
+        "<speak>你好<emotion category='sad'>，我<emotion category='fear'>很好</emotion>！</emotion>真的。</speak>"
     )
-    assert str(tagged) == str(plain) == "ni2 hao3 #3 wo3 #1 hen2 #1 hao3 #4 zhen1 de5 #4"
+    assert str(tagged) == str(plain) == "ni2 hao3 #3 wo3 #1 hen2 hao3 #4 zhen1 de5 #4"
     assert tagged.normalised == plain.normalised
 
 
@@ -105,7 +105,7 @@ def test_the_end_is_always_the_end_of_a_sentence() -> None:
         ("好😀，😀好", "hao3 #3 hao3 #4", ("😀",)),
         ("😀。好", "hao3 #4", ("😀",)),
         ("呣，好", "hao3 #4", ("呣",)),
-        ("我是こ人", "wo3 #1 shi4 #1 ren2 #4", ("こ",)),
+        ("我是こ人", "wo3 shi4 ren2 #4", ("こ",)),
         ("👨‍👩‍👧好", "hao3 #4", ("👨", "👩", "👧")),
     ],
 )
@@ -163,11 +163,12 @@ def test_odd_input_is_read_or_refused_in_a_sentence(text: str) -> None:
     [
         ("孙女儿和大儿子", "sun1 nvr3 #1 he2 #1 da4 er2 zi5 #4"),
         ("好好儿干活儿", "hao3 haor1 #1 gan4 huor2 #4"),
-        ("胡同儿里", "hu2 tongr4 #1 li3 #4"),
+        ("胡同儿里", "hu2 tongr4 li3 #4"),
         ("喝点儿酒", "he1 #1 dianr2 #1 jiu3 #4"),
-        ("我儿很好", "wo3 #1 er2 #1 hen2 #1 hao3 #4"),
+        ("我儿很好", "wo3 er2 #1 hen2 hao3 #4"),
         ("新生儿和婴儿", "xin1 sheng1 er2 #1 he2 #1 ying1 er2 #4"),
         ("台儿庄", "tai2 er2 zhuang1 #4"),
+        ("颖儿和应采儿", "ying3 er2 #1 he2 #1 ying1 #1 cai3 er2 #4"),
     ],
 )
 def test_erhua(text: str, reading: str) -> None:
@@ -186,6 +187,10 @@ def test_erhua(text: str, reading: str) -> None:
         ("GPT4比A一个好", "GPT 四 比 A 一个 好"),
         ("中华人民共和国", "中华人民共和国"),
         ("今天天气好极了", "今天 天气 好极了"),
+        ("我们在公园里散步吧", "我们 在 公园里 散步吧"),
+        ("我很好，他不去", "我 很好 他 不去"),
+        ("他说我和你买书", "他说 我 和 你买 书"),
+        ("老师说三个人来了", "老师说 三个人 来了"),
     ],
 )
 def test_words_are_grouped_as_a_speaker_would(text: str, words: str) -> None:

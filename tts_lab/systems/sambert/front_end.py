@@ -3,8 +3,8 @@
 Normalisation, words, readings and tone sandhi are the lab's own (`tts_lab.text`); what is particular to this model is
 here: erhua, words as a speaker groups them, breaks after them, and an emotion for every word.
 
-Words are as long as a speaker makes them: jieba's joints of two common words (今天天气) are cut, numbers are cut where
-they are read, and a word that begins with a neutral tone (的, 了, 吗) leans on the one before it.
+Words are as long as a speaker makes them (`grouping`): jieba's joints of two common words (今天天气) are cut, and small
+words lean on their neighbours (公园吧, 很好).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import lru_cache
 from itertools import groupby
 
 from tts_lab.errors import TextError
-from tts_lab.systems.sambert.grouping import reading_words, spoken_parts
+from tts_lab.systems.sambert.grouping import in_one_go, reading_words, spoken_parts
 from tts_lab.systems.sambert.ssml import Segment, read_ssml
 from tts_lab.systems.sambert.symbols import SPEAKERS, syllable_phones
 from tts_lab.systems.sambert.units import LingUnit, break_unit, word_units
@@ -128,7 +128,7 @@ class _Reader:
 
     def end_clause(self, marks: str) -> None:
         level = max((LEVEL_OF[mark] for mark in marks if mark in LEVEL_OF), default=1)
-        said = list(_lean(_spoken(self.waiting, self.unknown)))
+        said = _grouped(list(_spoken(self.waiting, self.unknown)))
         self.waiting = []
         self.words += said
         if self.words:
@@ -146,11 +146,12 @@ def _spoken(clause: Sequence[tuple[str, str]], unknown: dict[str, None]) -> Iter
             yield SpokenWord(text, tuple(unit.pinyin for unit in part), clause[index][1])
 
 
-def _lean(words: Iterable[SpokenWord]) -> Iterator[SpokenWord]:
-    """A word that begins with a neutral tone joins the one before it: 公园, 吧 -> 公园吧."""
+def _grouped(words: Sequence[SpokenWord]) -> Iterator[SpokenWord]:
+    """Words in the groups in which they are said, each with one emotion."""
     held: SpokenWord | None = None
-    for word in words:
-        if held and word.pinyin[0].endswith("5") and word.emotion == held.emotion:
+    for place, word in enumerate(words):
+        rest = len(words[place + 1].pinyin) if place + 1 < len(words) else 0
+        if held and held.emotion == word.emotion and _joins(held, word, rest):
             held = replace(held, text=held.text + word.text, pinyin=held.pinyin + word.pinyin)
             continue
         if held:
@@ -158,6 +159,10 @@ def _lean(words: Iterable[SpokenWord]) -> Iterator[SpokenWord]:
         held = word
     if held:
         yield held
+
+
+def _joins(group: SpokenWord, word: SpokenWord, rest: int) -> bool:
+    return in_one_go(group.text, word.text, len(group.pinyin), word.pinyin, rest)
 
 
 def _has_phones(unit: Unit) -> bool:

