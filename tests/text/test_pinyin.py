@@ -38,6 +38,14 @@ CASES = {
     "重试": "chong2 shi4",
     "会计社会": "kuai4 ji4 she4 hui4",
     "朝阳区": "chao2 yang2 qu1",
+    "单老师看乐山大佛": "shan4 lao3 shi1 kan4 le4 shan1 da4 fo2",
+    "睡不着觉": "shui4 bu4 zhao2 jiao4",
+    "着实让人着急": "zhuo2 shi2 rang4 ren2 zhao2 ji2",
+    "图为男子的照片": "tu2 wei2 nan2 zi3 de5 zhao4 pian4",
+    "摔倒在地": "shuai1 dao3 zai4 di4",
+    "大学生打麻将哦": "da4 xue2 sheng1 da3 ma2 jiang4 o5",
+    "电子邮件": "dian4 zi3 you2 jian4",
+    "全长": "quan2 chang2",
     # Neutral tones
     "朋友的衣服我喜欢": "peng2 you5 de5 yi1 fu5 wo2 xi3 huan5",
     "好消息": "hao3 xiao1 xi5",
@@ -47,6 +55,8 @@ CASES = {
     # 一 and 不
     "一个人": "yi2 ge4 ren2",
     "一天": "yi4 tian1",
+    "一月一号和五月一日": "yi1 yue4 yi1 hao4 he2 wu3 yue4 yi1 ri4",
+    "一日三餐": "yi2 ri4 san1 can1",
     "一起": "yi4 qi3",
     "一楼和第一": "yi4 lou2 he2 di4 yi1",
     "统一": "tong3 yi1",

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tts_lab.errors import RecipeError
-from tts_lab.text.split import split_text
+from tts_lab.text.split import sentences, split_text
 
 # What must never be cut; each at most ten characters, so that every limit can hold it.
 WHOLE = ["3.14159", "2026-11-22", "15:30:45", "-5.5℃", "12.8%", "13812345", "GPT-4", "CUDA", "iPhone", "v2.0.1",
@@ -112,3 +112,25 @@ def test_a_limit_out_of_range_is_refused_at_once(limit: object) -> None:
 
 def test_empty_text_has_no_pieces() -> None:
     assert list(split_text("")) == list(split_text(" \n ")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ("你好。再见！", "你好。|再见！"),
+        ("他说：“好。”走了……真的；是。", "他说：“好。”|走了……真的；是。"),
+        ("3.14是π。v2.0.1！a@b.com？", "3.14是π。|v2.0.1！|a@b.com？"),
+        ("第一段\n\n第二段 \n", "第一段\n\n|第二段 \n"),
+        ("好？！ 走吧", "好？！ |走吧"),
+        ("Hi. Bye.", "Hi. |Bye."),
+        ("\n。好", "\n|。|好"),
+        ("", ""),
+    ],
+)
+def test_sentences(text: str, cut: str) -> None:
+    assert "|".join(sentences(text)) == cut
+
+
+def test_sentences_give_back_the_text() -> None:
+    for seed in range(60):
+        assert "".join(sentences(made_up(seed))) == made_up(seed)

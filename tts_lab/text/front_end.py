@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tts_lab.errors import TextError
 from tts_lab.text.normalise import normalise
 from tts_lab.text.phones import BEGIN, END, WORD, Phone, syllable_phones
 from tts_lab.text.pinyin import read_clause
+from tts_lab.text.sandhi import Unit
 from tts_lab.text.words import cut_words
 
 PAUSE_OF = {"，": ",", "、": ",", "：": ":", "；": ";", "。": ".", "！": "!", "？": "?"}
@@ -65,7 +66,7 @@ def analyse(text: str) -> Utterance:
             f"There is nothing to speak in {_shown(text)}: give Chinese characters, digits or Latin letters."
         )
     ending = _pause(phones.pop().symbol, last=True)
-    unknown = dict.fromkeys([*normal.unknown, *_unread(words, syllables)])
+    unknown = dict.fromkeys([*normal.unknown, *unread(words, syllables)])
     sequence = (Phone(BEGIN), *phones, ending, Phone(END))
     return Utterance(text, normal.text, tuple(words), tuple(syllables), sequence, tuple(unknown))
 
@@ -79,10 +80,11 @@ def _clauses(normalised: str) -> Iterator[tuple[list[str], str]]:
     """The words of each pause-free stretch, with the marks after it."""
     for stretch, marks in CLAUSES.findall(normalised):
         if stretch or marks:
-            yield [word for run in stretch.split() for word in _run_words(run)], marks
+            yield [word for run in stretch.split() for word in run_words(run)], marks
 
 
-def _run_words(run: str) -> Iterator[str]:
+def run_words(run: str) -> Iterator[str]:
+    """The words of a normalised run without marks and spaces; Latin letters in a row are one."""
     for latin, han in re.findall(r"([A-Z]+)|([^A-Z]+)", run):
         yield from (latin,) if latin else cut_words(han)
 
@@ -105,9 +107,9 @@ def _pause(marks: str, *, last: bool) -> Phone:
     return Phone(strongest if not last or strongest in ".!?" else ".")
 
 
-def _unread(words: list[str], syllables: list[Syllable]) -> Iterator[str]:
+def unread(words: Iterable[str], syllables: Iterable[Syllable | Unit]) -> Iterator[str]:
     """Chinese characters to which no dictionary gives a reading."""
-    read = {syllable.text for syllable in syllables}
+    read = {char for syllable in syllables for char in syllable.text}
     return (char for word in words for char in word if char not in read)
 
 

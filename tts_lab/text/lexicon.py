@@ -50,7 +50,13 @@ WORDS = NEUTRAL | _table("""
 行数 hang2 shu4; 色子 shai3 zi5; 教 jiao1; 弹 tan2; 盛 cheng2; 自转 zi4 zhuan4; 自个儿 zi4 ge3 er2;
 行长 hang2 zhang3; 倔 jue4; 嗯 en4; 呃 e4; 哎 ai1; 嘿 hei1; 噢 o1; 喔 o1; 咯 lo5; 哼 heng1;
 士大夫 shi4 da4 fu1; 哪儿 na3 er5; 这儿 zhe4 er5; 那儿 na4 er5; 玩儿 wan2 er5; 点儿 dian3 er5; 一点儿 yi4 dian3 er5;
-有点儿 you3 dian3 er5; 事儿 shi4 er5; 花儿 hua1 er5; 会儿 hui4 er5; 今儿 jin1 er5; 明儿 ming2 er5; 味儿 wei4 er5
+有点儿 you3 dian3 er5; 事儿 shi4 er5; 花儿 hua1 er5; 会儿 hui4 er5; 今儿 jin1 er5; 明儿 ming2 er5; 味儿 wei4 er5;
+着实 zhuo2 shi2; 大佛 da4 fo2; 舍不得 she3 bu5 de5; 照片 zhao4 pian4; 大学生 da4 xue2 sheng1;
+中学生 zhong1 xue2 sheng1; 小学生 xiao3 xue2 sheng1; 留学生 liu2 xue2 sheng1; 宝宝 bao3 bao5; 太太 tai4 tai5;
+老婆 lao3 po5; 丈夫 zhang4 fu5; 爱人 ai4 ren5; 夫人 fu1 ren5; 欺负 qi1 fu5; 吓唬 xia4 hu5; 葫芦 hu2 lu5;
+核桃 he2 tao5; 泥鳅 ni2 qiu5; 尝尝 chang2 chang5; 玩玩 wan2 wan5; 哟 yo5; 耶 ye5; 喽 lou5; 图为 tu2 wei2; 此为 ci3 wei2;
+均为 jun1 wei2; 皆为 jie1 wei2; 即为 ji2 wei2; 实为 shi2 wei2;
+查查 cha2 cha5; 麻将 ma2 jiang4; 拧开 ning3 kai1; 喉咙 hou2 long5; 栅栏 zha4 lan5; 娃娃 wa2 wa5; 大爷 da4 ye5
 """)
 
 # Read so wherever they occur in a clause, however the words are cut. The longest that fits wins.
@@ -63,5 +69,11 @@ PHRASES = _table("""
 教会了 jiao1 hui4 le5; 背着 bei1 zhe5; 数到 shu3 dao4; 数不 shu3 bu4; 第一行 di4 yi1 hang2; 弹着 tan2 zhe5;
 还钱 huan2 qian2; 还书 huan2 shu1; 还给 huan2 gei3; 一只 yi1 zhi1; 两只 liang3 zhi1; 行数 hang2 shu4;
 地方政府 di4 fang1 zheng4 fu3; 数一数 shu3 yi5 shu3; 调小 tiao2 xiao3; 调大 tiao2 da4; 调高 tiao2 gao1; 调低 tiao2 di1;
-调到 tiao2 dao4; 朝阳区 chao2 yang2 qu1
+调到 tiao2 dao4; 朝阳区 chao2 yang2 qu1;
+睡不着觉 shui4 bu4 zhao2 jiao4; 睡好觉 shui4 hao3 jiao4; 睡个觉 shui4 ge5 jiao4; 睡了一觉 shui4 le5 yi2 jiao4;
+单老师 shan4 lao3 shi1; 单先生 shan4 xian1 sheng5; 曾先生 zeng1 xian1 sheng5; 曾老师 zeng1 lao3 shi1;
+曾女士 zeng1 nv3 shi4; 大佛 da4 fo2; 全长 quan2 chang2; 总长 zong3 chang2; 数羊 shu3 yang2;
+男子 nan2 zi3; 女子 nv3 zi3; 弟子 di4 zi3; 孔子 kong3 zi3; 老子说 lao3 zi3 shuo1; 母子 mu3 zi3; 父子 fu4 zi3;
+电子 dian4 zi3; 精子 jing1 zi3; 卵子 luan3 zi3; 孙子兵法 sun1 zi3 bing1 fa3; 长达 chang2 da2; 倒在 dao3 zai4;
+摔倒 shuai1 dao3; 按倒 an4 dao3; 在地上 zai4 di4 shang4; 倒在地 dao3 zai4 di4; 小曾 xiao3 zeng1; 老曾 lao3 zeng1
 """)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from tts_lab.text.erhua import join_erhua
 from tts_lab.text.letters import LETTERS
 from tts_lab.text.lexicon import PHRASES, WORDS
 from tts_lab.text.sandhi import NUMERALS, Unit, apply_sandhi
@@ -20,7 +21,8 @@ def _words(text: str) -> frozenset[str]:
 
 
 SYLLABLE = re.compile(r"[a-zü]+[1-5]")
-KEEP_DE = _words("取得 获得 难得 不得 所得 求得 赢得 夺得 心得 非得 总得")  # as the dictionary says
+IS_AFTER = _words("此 图 均 皆 即 实 大多 分别 统一 确诊")  # 为 after these is 'be'
+KEEP_DE = _words("只得 取得 获得 难得 不得 所得 求得 赢得 夺得 心得 非得 总得")  # as the dictionary says
 GAINS = frozenset("了分奖病知出过票胜名第")  # 得 before these is 'get'
 DEGREES = _words("很 太 更 最 真 多 这么 那么 非常 特别 十分 够 不 比较 越 好 有")
 LENGTHS = frozenset("米里尺寸")
@@ -28,16 +30,18 @@ SUBJECTS = _words("我 你 您 他 她 它 我们 你们 他们 她们 咱们 �
 MUST = _words("还 就 也 都 总 又 可 必 非 至少 早晚 一定 恐怕 看来 总是 真")
 
 
-def read_clause(words: Sequence[str]) -> list[Unit]:
+def read_clause(words: Sequence[str], *, erhua: bool = False) -> list[Unit]:
     """Syllables of one pause-free clause, in order, with surface tones.
 
     words: Chinese words, or runs of Latin capitals. A character without a reading gives no syllable: compare the
-    texts of the result with the words to find it.
+    texts of the result with the words to find it. erhua: 儿 as the end of the syllable before it (花儿 huar1) rather
+    than as a syllable of its own.
     """
     units = [unit for index, word in enumerate(words) for unit in _read_word(word, index)]
     _apply_phrases(units)
     _apply_particles(words, units)
     units = [unit for unit in units if SYLLABLE.fullmatch(unit.pinyin)]
+    units = join_erhua(units) if erhua else units
     apply_sandhi(units)
     return units
 
@@ -98,12 +102,14 @@ def _apply_particles(words: Sequence[str], units: list[Unit]) -> None:
             unit.pinyin = "chang2"
         elif unit.text == "行" and word[-1] == "行" and _counts_lines(word[:-1] or before):
             unit.pinyin = "hang2"
-        elif unit.text == "为" and word == "为" and after in NUMERALS | {"负"}:
+        elif unit.text in "哦喔" and place and not after:
+            unit.pinyin = "o5"
+        elif unit.text == "为" and word == "为" and (after in NUMERALS | {"负"} or before in IS_AFTER):
             unit.pinyin = "wei2"
 
 
 def _is_adverbial(word: str, before: str) -> bool:
-    return bool(before) if word == "地" else len(word) == 3 and word[0] == word[1]
+    return before not in ("", "在") if word == "地" else len(word) == 3 and word[0] == word[1]
 
 
 def _read_de(word: str, before: str, after: str) -> str | None:

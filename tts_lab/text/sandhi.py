@@ -85,6 +85,8 @@ def _is_a_number(units: Sequence[Unit], place: int) -> bool:
         not after
         or before in {"第", "初", "十"}
         or after in DIGITS
+        or after in {"月", "号"}
+        or (after == "日" and before == "月")
         or (same_word and before in NUMERALS | {"点"})
         or (after == "点" and _text(units, place + 2) in DIGITS)
         or (after in OPERATORS and _text(units, place + 2) in NUMERALS)

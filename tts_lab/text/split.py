@@ -20,6 +20,7 @@ INSIDE, WORD, CLAUSE, SENTENCE, LINE = range(5)  # how good a place the end of a
 LOOK_AHEAD = 8  # characters past the limit that are read, so that the last word is known whole
 
 SENTENCE_MARKS = "。！？!?…；;."
+STOPS = frozenset("。！？!?.")  # of these, the ones that end a sentence; … and ； are pauses inside it
 CLAUSE_MARKS = "，,、：:—~～"
 CLOSERS = "”’」』）)】》〉\"'"
 OPENERS = "“‘「『（(【《〈[{"
@@ -59,6 +60,24 @@ def split_text(text: str, max_chars: int = 60) -> Iterator[str]:
     if isinstance(max_chars, bool) or not isinstance(max_chars, int) or not SHORTEST <= max_chars <= LONGEST:
         raise RecipeError(f"A piece of text can be {SHORTEST} to {LONGEST} characters long, not {max_chars!r}.")
     return _pieces(text, max_chars)
+
+
+def sentences(text: str) -> Iterator[str]:
+    """The sentences of a text, lazily, with the marks and the white space after them; joined they give the text.
+
+    A sentence ends at 。！？ (or their Western forms, not inside a number or an address) and at the end of a line.
+    """
+    held: list[str] = []
+    ended = False
+    for token in _tokens(text):
+        if ended and not token.text.isspace():
+            yield "".join(held)
+            held, ended = [], False
+        held.append(token.text)
+        stop = token.level == SENTENCE and any(mark in STOPS for mark in token.text)
+        ended = ended or stop or token.level == LINE
+    if held:
+        yield "".join(held)
 
 
 def _pieces(text: str, limit: int) -> Iterator[str]:

@@ -44,6 +44,11 @@ def cut_words(run: str) -> list[str]:
     return [part for word in _cut(run, tokenizer) for part in _repair(word, tokenizer.FREQ)]
 
 
+def frequency(word: str) -> int:
+    """How often the dictionary met a word; 0 for one that it does not know."""
+    return int(_tokenizer().FREQ.get(word) or 0)
+
+
 def _cut(run: str, tokenizer: Any) -> Iterator[str]:
     """jieba's guesses take quadratic time: long runs go in slices, the last word of one beginning the next."""
     start = 0
