@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -34,6 +35,16 @@ NOTE = (
 )
 
 
+@dataclass(frozen=True)
+class Held:
+    """What the public program holds that speech does not need. emotion_model: the one that reads texts; unread: parts
+    that nothing reads; graph: of autograd, for what a reference clip gives."""
+
+    emotion_model: bool = True
+    unread: bool = True
+    graph: bool = True
+
+
 class Unread(nn.Module):
     """Tensors that are on the card and that nothing reads."""
 
@@ -46,8 +57,10 @@ class Unread(nn.Module):
 class PublicIndexTTS2(MeasuredIndexTTS2):
     """Every network is on the device from the start and is used where it is."""
 
-    def __init__(self, meter: DeviceMeter, parts: Parts, lengths: Lengths, unread: Mapping[str, nn.Module]) -> None:
-        self.unread = dict(unread)
+    def __init__(
+        self, meter: DeviceMeter, parts: Parts, lengths: Lengths, unread: Mapping[str, nn.Module], graph: bool = True
+    ) -> None:  # fmt: skip
+        self.unread, self.graph = dict(unread), graph
         self.kept: list[Any] = []
         super().__init__(meter, parts, lengths)
 
@@ -64,7 +77,7 @@ class PublicIndexTTS2(MeasuredIndexTTS2):
         heard = self._hear(path)
         with torch.inference_mode(False):
             features = self._features(heard, recipe)
-            with torch.enable_grad():
+            with torch.set_grad_enabled(self.graph):
                 _, embedded = self._modules["codec"](features)
                 style = self._modules["campplus"](heard.bank.to(self.device))
                 content = self._modules["regulator"](embedded, heard.mel.shape[2])
@@ -77,14 +90,16 @@ class PublicIndexTTS2(MeasuredIndexTTS2):
 
 
 def run_lengths(recipe: Recipe, seconds: float, reference_seconds: float, meter: DeviceMeter,
-                sizes: AllSizes | None = None) -> tuple[str, ...]:  # fmt: skip
+                sizes: AllSizes | None = None, held: Held | None = None) -> tuple[str, ...]:  # fmt: skip
     """A request as the public program runs it, under a meter, in float32 whatever the recipe says. Returns notes."""
-    sizes = sizes or AllSizes()
+    sizes, held = sizes or AllSizes(), held or Held()
     device = "meta" if meter.device == "meta" else "cpu"
-    parts = _parts(sizes, device)
+    parts = _parts(sizes, device, held)
     with torch.device(device):
-        unread = _unread(sizes)
-    system = PublicIndexTTS2(meter, parts, Lengths.of(seconds, reference_seconds, recipe), unread)
+        unread = _unread(sizes) if held.unread else {}
+        if held.emotion_model:
+            unread["emotion_model"] = Unread({"weights": (EMOTION_MODEL_BYTES // 2,)}, torch.float16)
+    system = PublicIndexTTS2(meter, parts, Lengths.of(seconds, reference_seconds, recipe), unread, held.graph)
     with meter:
         for wave in speak(system, Request("。"), recipe, meter):
             wave.samples.cpu()
@@ -92,13 +107,14 @@ def run_lengths(recipe: Recipe, seconds: float, reference_seconds: float, meter:
     return (NOTE,)
 
 
-def _parts(sizes: AllSizes, device: str) -> Parts:
+def _parts(sizes: AllSizes, device: str, held: Held) -> Parts:
     """The networks with all their layers; those that run under autograd have weights that ask for gradients."""
     parts = Parts.build(sizes, device)
     released = FeatureSizes(sizes.features.width, RELEASED_LAYERS, sizes.features.heads, sizes.features.inner)
-    with torch.device(device):
-        parts.features = SemanticFeatures(released).eval().requires_grad_(False)
-        parts.conditioner, parts.gpt = as_released(sizes.gpt)
+    if held.unread:
+        with torch.device(device):
+            parts.features = SemanticFeatures(released).eval().requires_grad_(False)
+            parts.conditioner, parts.gpt = as_released(sizes.gpt)
     for frozen in (parts.conditioner, parts.gpt):
         frozen.eval().requires_grad_(False)
     for graphed in (parts.codec, parts.campplus, parts.s2mel.length_regulator):
@@ -114,7 +130,6 @@ def _unread(sizes: AllSizes) -> dict[str, nn.Module]:
     return {
         "codec_decoder": Unread(codec_layout.unused), "s2mel_unused": Unread(s2mel_layout.unused),
         "s2mel_weight_norm": Unread(twice), "dit_causal_mask": Unread({"mask": (MASK, MASK)}, torch.bool),
-        "emotion_model": Unread({"weights": (EMOTION_MODEL_BYTES // 2,)}, torch.float16),
     }  # fmt: skip
 
 
