@@ -108,3 +108,22 @@ def test_the_made_up_run_holds_as_much_at_any_length(scripts: Any) -> None:
     short, long = (EventLog(scripts.speed._made_up(n)) for n in (5000, 20_000))
     assert (len(short), len(long)) == (5000, 20_000)
     assert short.peak_bytes() == long.peak_bytes()
+
+
+def test_half_precision_moves_every_network_a_little(scripts: Any) -> None:
+    import half_precision
+
+    found = half_precision.errors()
+    assert set(found) == set(half_precision.RUNS)
+    assert all(1e-5 < error < 1e-2 for error in found.values()), found
+    assert half_precision.table({"errors": found})[1][1][2] == "float32"  # the codec stays
+
+
+def test_the_table_of_what_fits_is_what_is_predicted_today(scripts: Any) -> None:
+    """Bytes depend on no machine: what the README shows must come out again. Two rows of it, for time's sake."""
+    import fits
+
+    kept = json.loads(fits.RESULT.read_text("utf-8"))
+    rows = {(row["system"], row["recipe"]): row for row in kept["rows"]}
+    for key in (("indextts2", "fits-2gb"), ("mini", "default")):
+        assert fits._row(*key) == rows[key], "run `python benchmarks/fits.py` and `python benchmarks/readme.py`"
