@@ -110,10 +110,7 @@ def load_parts(folder: Path | str, precision: str = "fp32") -> Parts:
 def _config(folder: Path) -> ReleasedConfig:
     """Raises WeightsError: for another release, which is told by its version or by its sections, before all else."""
     check_folder(folder)
-    path = find(folder, next(file for file in FILES if file.remote == "config.yaml"))
-    if path is None:
-        locate(folder)  # says all that is missing
-        raise WeightsError(f"The folder {folder} lacks config.yaml: run '{FETCH} --to {folder}'.")
+    path = find(folder, next(file for file in FILES if file.remote == "config.yaml")) or locate(folder).config
     _refuse_other_version(path)
     return read_released(path)
 

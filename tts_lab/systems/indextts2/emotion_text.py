@@ -82,11 +82,14 @@ class EmotionText:
         torchaudio()  # transformers imports it, which fails on a CPU build of torch unless it was prepared
         try:
             from transformers import AutoModelForCausalLM, AutoTokenizer
+            from transformers.utils import logging
         except ModuleNotFoundError:
             raise LabError(
                 "Emotions from a text need transformers, which is not installed; run ./lab install."
             ) from None
         dtype = torch.float32 if self.device.type == "cpu" else torch.float16
+        bars = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()  # it would write into a receipt
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
             model: Any = AutoModelForCausalLM.from_pretrained(self.folder, local_files_only=True, dtype=dtype)
@@ -96,6 +99,9 @@ class EmotionText:
                 f"The emotion model in {self.folder} cannot be loaded ({reason}): download it again with "
                 "'tts-lab fetch indextts2 --only emotion', or give the emotion by name or by eight weights."
             ) from error
+        finally:
+            if bars:
+                logging.enable_progress_bar()
         return tokenizer, model.to(self.device).eval().requires_grad_(False)
 
 
