@@ -1,11 +1,12 @@
-"""Speech systems by name. Each is a package, imported when it is asked for, with two functions: `load(device)`, and
-`run_lengths(recipe, seconds, reference_seconds, meter)` for studies of memory."""
+"""Speech systems by name. Each is a package, imported when it is asked for, with two functions: `load(device, weights)`
+to speak, and `run_lengths(recipe, seconds, reference_seconds, meter)` for studies of memory."""
 
 from __future__ import annotations
 
 import difflib
 import math
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -16,17 +17,21 @@ if TYPE_CHECKING:
     from tts_lab.recipe import Recipe
     from tts_lab.types import System
 
-SYSTEMS: dict[str, str] = {"mini": "tts_lab.systems.mini"}
+SYSTEMS: dict[str, str] = {"mini": "tts_lab.systems.mini", "indextts2": "tts_lab.systems.indextts2"}
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
-def load_system(name: str = "mini", device: str = "auto") -> System:
+def load_system(name: str = "mini", device: str = "auto", weights: Path | str | None = None) -> System:
     """Load a speech system.
 
     name: of `SYSTEMS`. device: `auto` (a CUDA card if there is one, else the CPU), `cpu`, `cuda`, `cuda:1`, `mps`.
-    Raises LabError for an unknown name or a device that is not here, WeightsError where its weights cannot be loaded.
+    weights: folder of released weights for a system that is not bundled, `random` for weights that mean nothing; None:
+    the bundled ones, or those that `tts-lab fetch` downloaded. Raises LabError for an unknown name or a device that is
+    not here, WeightsError where its weights cannot be loaded.
     """
-    system: System = _package(name).load(resolve_device(device))
+    load = _package(name).load
+    there = resolve_device(device)
+    system: System = load(there) if weights is None else load(there, weights)
     return system
 
 
