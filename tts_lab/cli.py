@@ -1,4 +1,4 @@
-"""The command line: `tts-lab speak | vram | voices | recipes | doctor`.
+"""The command line: `tts-lab speak | vram | voices | recipes | fetch | doctor`.
 
 Results go to stdout, progress and complaints to stderr. What is the input's fault is one sentence and exit code 2.
 Nothing heavy is imported before a command needs it: `--help` must be instant.
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
 SPEECH = Path("speech.wav")
+WEIGHTS = (
+    "Folder of released weights for a system that is not bundled, or random. A converted copy is kept in the folder; "
+    "the variable TTS_LAB_CACHE names another one, or is off."
+)
 PICTURE_SECONDS = 60.0  # a picture of more sound than this shows nothing, and keeping it all would cost memory
 
 app = typer.Typer(
@@ -68,6 +72,7 @@ def speak(
     text_file: Annotated[str | None, typer.Option(help="Read the text from this UTF-8 file; - is stdin.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Sound file: .wav, .flac, .ogg or .mp3.")] = SPEECH,
     system: Annotated[str, typer.Option(help="Speech system.")] = "mini",
+    weights: Annotated[str | None, typer.Option(help=WEIGHTS)] = None,
     voice: Annotated[str | None, typer.Option(help="Stored voice (see `voices`).")] = None,
     reference: Annotated[Path | None, typer.Option(help="Clip whose voice is imitated.")] = None,
     recipe: Annotated[str, typer.Option(help="Named recipe (see `recipes`) or a YAML file.")] = "default",
@@ -90,7 +95,7 @@ def speak(
     from tts_lab.pipeline import speak_to_file
     from tts_lab.types import Request
 
-    loaded = _load(system, device, quiet)
+    loaded = _load(system, device, quiet, weights)
     request = Request(words, voice=voice, reference=reference, emotion=emotion, seed=seed, speed=speed)
     kept: list[Wave] = []
     with _progress(len(words), quiet) as advance:
@@ -128,10 +133,11 @@ def vram(
 @tells_why
 def voices(
     system: Annotated[str, typer.Option(help="Speech system.")] = "mini",
+    weights: Annotated[str | None, typer.Option(help=WEIGHTS)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print them as one line of JSON.")] = False,
 ) -> None:
     """List the voices of a system; the first is its default."""
-    loaded = _load(system, "cpu", quiet=True)
+    loaded = _load(system, "cpu", quiet=True, weights=weights)
     about = loaded.about_voices()
     if as_json:
         typer.echo(json.dumps(about, ensure_ascii=False))
@@ -157,6 +163,20 @@ def recipes() -> None:
     console = Console()
     console.print(named)
     console.print(levers)
+
+
+@app.command()
+@tells_why
+def fetch(
+    system: Annotated[str, typer.Argument(help="Whose released weights: indextts2.", show_default=False)],
+    to: Annotated[Path | None, typer.Option(help="Folder to put them in.", show_default=False)] = None,
+    accept_licence: Annotated[bool, typer.Option("--accept-licence", help="Accept the terms that are shown.")] = False,
+    only: Annotated[list[str] | None, typer.Option(help="Only these files: codec, emotion, ...; repeatable.")] = None,
+) -> None:
+    """Download the released weights of a system, after showing their terms."""
+    from tts_lab.commands.fetch import run
+
+    run(system, to, accept_licence, tuple(only or ()))
 
 
 @app.command()
@@ -217,16 +237,16 @@ def _check_outputs(out: Path, mel: Path | None) -> None:
         check_picture(mel)
 
 
-def _load(system: str, device: str, quiet: bool) -> System:
+def _load(system: str, device: str, quiet: bool, weights: str | None) -> System:
     from rich.console import Console
 
     from tts_lab.systems import load_system
 
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
-        return load_system(system, device)
+        return load_system(system, device, weights)
     with console.status(f"loading {system}"):
-        return load_system(system, device)
+        return load_system(system, device, weights)
 
 
 @contextmanager

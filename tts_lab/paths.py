@@ -1,4 +1,4 @@
-"""Where the lab's data lies: bundled voices, cards, claims, measured results."""
+"""Where the lab's data lies: bundled voices, cards, claims, measured results; and weights that a user downloads."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from tts_lab.errors import WeightsError
 
 VARIABLE = "TTS_LAB_DATA"
+WEIGHTS_VARIABLE = "TTS_LAB_WEIGHTS"
 
 
 def data_dir() -> Path:
@@ -33,3 +34,13 @@ def voices_dir() -> Path:
     if not folder.is_dir():
         raise WeightsError(f"There are no bundled voices: {folder} is missing; get the complete checkout of the lab.")
     return folder
+
+
+def weights_dir() -> Path:
+    """Folder of downloaded weights, one folder in it for each system: what TTS_LAB_WEIGHTS names, else one of the
+    user's own. It need not exist."""
+    named = os.environ.get(WEIGHTS_VARIABLE)
+    if named:
+        return Path(named).expanduser()
+    shared = os.environ.get("XDG_DATA_HOME")
+    return (Path(shared) if shared else Path.home() / ".local" / "share") / "tts-lab" / "weights"

@@ -1,5 +1,5 @@
-"""Speech systems by name. Each is a package, imported when it is asked for, with two functions: `load(device)`, and
-`run_lengths(recipe, seconds, reference_seconds, meter)` for studies of memory."""
+"""Speech systems by name. Each is a package, imported when it is asked for, with two functions: `load(device, weights)`
+to speak, and `run_lengths(recipe, seconds, reference_seconds, meter)` for studies of memory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import difflib
 import math
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -23,13 +24,16 @@ STUDIES: dict[str, str] = {"indextts2-public": "tts_lab.systems.indextts2.public
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
-def load_system(name: str = "mini", device: str = "auto") -> System:
+def load_system(name: str = "mini", device: str = "auto", weights: Path | str | None = None) -> System:
     """Load a speech system.
 
     name: of `SYSTEMS`. device: `auto` (a CUDA card if there is one, else the CPU), `cpu`, `cuda`, `cuda:1`, `mps`.
-    Raises LabError for an unknown name or a device that is not here, WeightsError where its weights cannot be loaded.
+    weights: folder of released weights for a system that is not bundled, `random` for weights that mean nothing; None:
+    the bundled ones, or those that `tts-lab fetch` downloaded. Raises LabError for an unknown name or a device that is
+    not here, WeightsError where its weights cannot be loaded.
     """
-    system: System = _package(name, SYSTEMS).load(resolve_device(device))
+    load, there = _package(name, SYSTEMS).load, resolve_device(device)
+    system: System = load(there) if weights is None else load(there, weights)
     return system
 
 

@@ -76,9 +76,8 @@ class IndexTTS2:
     def split(self, request: Request, recipe: Recipe) -> Iterator[Chunk]:
         """Pieces of at most 120 tokens, or the recipe's max_chars if that is less, cut by the released rules."""
         limit = min(MOST_TOKENS, recipe.max_chars)
-        for index, pieces in enumerate(self.tokens.segments(request.text, limit)):
-            text = "".join(pieces).replace("▁", " ").strip()
-            yield Chunk(text, index, request.seed + index, request.speed, tuple(pieces))
+        for index, part in enumerate(self.tokens.segments(request.text, limit)):
+            yield Chunk(part.text, index, request.seed + index, request.speed, part.pieces)
 
     # --- the voice ---
 
@@ -140,13 +139,13 @@ class IndexTTS2:
             with self._use("conditioner", recipe) as conditioner:
                 conditioner.tile(CONDITIONER_TILE if recipe.tile else 0)
                 return blend(own, conditioner.emotion(features).cpu(), request.emotion_strength)
-        weights = self._weights(request)
+        weights = self._weights(request, recipe)
         if weights is None:
             return own
         rows = emotion_rows(style, self.parts.speakers, self.parts.emotions, self.parts.groups)
         return by_weights(own, rows.to(own.dtype), tempered(weights, alpha=request.emotion_strength))
 
-    def _weights(self, request: Request) -> tuple[float, ...] | None:
+    def _weights(self, request: Request, recipe: Recipe) -> tuple[float, ...] | None:
         if request.emotion_weights is not None:
             return request.emotion_weights
         if request.emotion is not None:
@@ -157,7 +156,11 @@ class IndexTTS2:
             raise VoiceError(
                 "The model that reads an emotion from a text is not among the weights; give weights instead."
             )
-        return self.parts.emotion_text.weights(request.emotion_text)
+        model = self.parts.emotion_text.to(self.device)
+        weights: tuple[float, ...] = model.weights(request.emotion_text)
+        if recipe.offload != "none":
+            model.unload()
+        return weights
 
     # --- the speech ---
 
@@ -166,7 +169,7 @@ class IndexTTS2:
 
         Raises TextError where the model says nothing at all.
         """
-        ids = self.tokens.ids(list(chunk.units))
+        ids = self.tokens.ids(chunk.units)
         with self._use("gpt", recipe) as gpt:
             conditioning = _like(prompt.extra["conditioning"].to(self.device), gpt)
             codes = self._write(gpt, conditioning, ids, chunk, recipe)
@@ -174,7 +177,8 @@ class IndexTTS2:
                 raise TextError(f"The model had nothing to say for {chunk.text!r}; try another seed or wording.")
             latents = gpt(conditioning, torch.tensor([ids], device=self.device), codes)
         frames = max(1, round(frames_of(codes.shape[1]) / chunk.speed))
-        return Semantic(chunk, chunk.units, (), frames, {"codes": codes.cpu(), "latent": latents.cpu()})
+        kept = {"codes": codes.cpu(), "latent": latents.cpu()}
+        return Semantic(chunk, chunk.units, (), frames, kept, self.tokens.unknown(chunk.text))
 
     def _write(self, gpt: Any, conditioning: Tensor, ids: list[int], chunk: Chunk, recipe: Recipe) -> Tensor:
         text = torch.tensor([without_marks(ids, gpt.config)], dtype=torch.long, device=self.device)

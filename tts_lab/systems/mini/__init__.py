@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tts_lab.errors import WeightsError
 
 if TYPE_CHECKING:
     from tts_lab.memory.meter import DeviceMeter
@@ -10,12 +13,18 @@ if TYPE_CHECKING:
     from tts_lab.systems.mini.stages import Mini
 
 
-def load(device: str = "cpu") -> Mini:
-    """The bundled system with its weights. Raises WeightsError where a file is missing or damaged."""
+def load(device: str = "cpu", weights: Path | str | None = None) -> Mini:
+    """The bundled system with its weights. Raises WeightsError where a file is missing or damaged, or others are
+    named."""
     from tts_lab.paths import voices_dir
     from tts_lab.systems.mini.checkpoint import load_model, load_vocoder
     from tts_lab.systems.mini.stages import Mini
 
+    if weights is not None:
+        raise WeightsError(
+            f"The system mini has its own weights and cannot take {weights}: leave --weights out, or choose a system "
+            "of released size with --system indextts2."
+        )
     model, _, voices = load_model(voices_dir())
     return Mini(model, load_vocoder(), voices, device)
 
