@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tts_lab.errors import LabError, OutputError, TextError
+from tts_lab.errors import LabError, OutputError, TextError, VoiceError
 
 if TYPE_CHECKING:
     from tts_lab.receipt import Receipt
@@ -82,6 +82,10 @@ def speak(
     seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
     speed: Annotated[float, typer.Option(help="Speaking rate, 0.5 to 2.")] = 1.0,
     emotion: Annotated[str | None, typer.Option(help="Name of an emotion that the system knows.")] = None,
+    emotion_reference: Annotated[Path | None, typer.Option(help="Clip whose emotion is imitated.")] = None,
+    emotion_weights: Annotated[str | None, typer.Option(help="One number for each emotion: 0,0,0.5,0,0,0,0,0.")] = None,
+    emotion_text: Annotated[str | None, typer.Option(help="Text whose emotion is taken.")] = None,
+    emotion_strength: Annotated[float, typer.Option(help="How much of the emotion, 0 to 1.")] = 1.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     mel: Annotated[Path | None, typer.Option(help="Also draw waveform and mel into this PNG.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the receipt as one line of JSON.")] = False,
@@ -96,7 +100,11 @@ def speak(
     from tts_lab.types import Request
 
     loaded = _load(system, device, quiet, weights)
-    request = Request(words, voice=voice, reference=reference, emotion=emotion, seed=seed, speed=speed)
+    request = Request(
+        words, voice=voice, reference=reference, emotion=emotion, seed=seed, speed=speed,
+        emotion_reference=emotion_reference, emotion_weights=_numbers(emotion_weights), emotion_text=emotion_text,
+        emotion_strength=emotion_strength,
+    )  # fmt: skip
     kept: list[Wave] = []
     with _progress(len(words), quiet) as advance:
         receipt = speak_to_file(loaded, request, out, chosen, on_wave=_both(advance, kept, keep=mel is not None))
@@ -200,6 +208,15 @@ def _recipe(name: str, **levers: Any) -> Recipe:
     from tts_lab.recipe import Recipe
 
     return Recipe.find(name).replace(**{lever: value for lever, value in levers.items() if value is not None})
+
+
+def _numbers(text: str | None) -> tuple[float, ...] | None:
+    try:
+        return None if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise VoiceError(
+            f"--emotion-weights wants numbers with commas between, such as 0,0,0.5, not {text!r}."
+        ) from None
 
 
 def _text(text: str | None, text_file: str | None) -> str:

@@ -78,3 +78,16 @@ def test_only_the_backend_imports_torchaudio() -> None:
         if path.name != "backend.py" and statement.search(path.read_text(encoding="utf-8"))
     ]
     assert offenders == []
+
+
+def test_a_first_use_while_building_on_meta_leaves_nothing_without_values():
+    """Its kaldi module makes a constant when it is imported; on meta that would break every later filter bank."""
+    code = (
+        "import torch\n"
+        "from tts_lab.systems.indextts2.parts import SMALL, Parts\n"
+        "Parts.build(SMALL, 'meta')\n"
+        "from tts_lab.audio.fbank import filter_bank\n"
+        "print(filter_bank(torch.randn(16000)).isfinite().all().item())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "True", done.stderr

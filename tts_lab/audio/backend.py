@@ -33,7 +33,9 @@ def torchaudio() -> ModuleType:
     if needs_preparing(torch.version.cuda, torchaudio_cuda()):
         _leave_out_library()
     try:
-        return importlib.import_module("torchaudio")
+        # Its modules make tensors when they are imported, which must have values even where the caller builds on meta.
+        with torch.device("cpu"):
+            return importlib.import_module("torchaudio")
     except (ImportError, OSError, RuntimeError) as error:
         raise LabError(
             f"torchaudio {torchaudio_version()} does not load beside torch {torch.__version__} ({error}); "

@@ -75,7 +75,8 @@ def _config(sizes: FeatureSizes) -> Any:
 def _library() -> Any:
     torchaudio()  # transformers imports it, which fails on a CPU build of torch unless it was prepared
     try:
-        import transformers
+        with torch.device("cpu"):  # whatever device the caller builds on: modules keep tensors from their import
+            import transformers
     except ModuleNotFoundError:
         raise LabError(
             "IndexTTS-2 needs the library transformers, which is not installed; run ./lab install."
