@@ -83,31 +83,28 @@ class Sambert(nn.Module):
 
     def written(self, plan: Plan, block: int = BLOCK, teacher: Tensor | None = None) -> Iterator[Tensor]:
         """What the decoder writes, before the postnet, block by block: (b, t, m), zero beyond each item's end."""
-        longest, at = max(plan.frames), 0
-        uneven = len(set(plan.frames)) > 1
+        at = 0
         for made in self.mel_decoder.blocks(self.frames(plan), block, teacher):
-            made = made[:, : longest - at]
-            if uneven:
-                clock = torch.arange(at, at + made.shape[1], device=made.device)[None]
-                made = made * (clock < torch.tensor(plan.frames, device=made.device)[:, None])[..., None]
+            made = _ended(made[:, : max(plan.frames) - at], at, plan)
             at += made.shape[1]
             yield made
+            del made
 
     def mels(self, plan: Plan, block: int = BLOCK) -> Iterator[Tensor]:
-        """Finished mel (b, m, t) in pieces, for streaming; its length is bounded by `block` steps.
+        """Finished mel (b, m, t) in pieces of at most `block` steps, for streaming; zero beyond each item's end.
 
         A piece comes when the postnet has seen as far ahead as it looks, 12 frames in the released models.
         """
-        lengths = plan.frames if len(set(plan.frames)) > 1 else None
-        post = PostNetStream(self.mel_postnet, lengths)
+        post, at = PostNetStream(self.mel_postnet, plan.frames if plan.uneven else None), 0
         for made in self.written(plan, block):
             ready = post.push(made)
             del made
             if ready.shape[1]:
-                yield ready.transpose(1, 2)
+                yield _ended(ready, at, plan).transpose(1, 2)
+            at += ready.shape[1]
             del ready
         nothing = plan.text.new_zeros(len(plan.text), 0, self.config.num_mels)
-        yield post.push(nothing, last=True).transpose(1, 2)
+        yield _ended(post.push(nothing, last=True), at, plan).transpose(1, 2)
 
     def mel(self, plan: Plan, block: int = BLOCK, out: Tensor | None = None) -> Tensor:
         """The whole mel (b, m, t), t the longest item's; zero beyond an item's end. out: where to put it."""
@@ -118,14 +115,19 @@ class Sambert(nn.Module):
             out[:, :, at : at + piece.shape[2]] = piece
             at += piece.shape[2]
             del piece
-        if len(set(plan.frames)) > 1:
-            for row, frames in zip(out, plan.frames, strict=True):
-                row[:, frames:] = 0
         return out
 
     def forward(self, units: Units, durations: tuple[tuple[int, ...], ...] | None = None) -> Tensor:
         """Units -> mel (b, m, t). durations: to be used in place of the predicted ones."""
         return self.mel(Plan.of(self.prosody(units), self.config.outputs_per_step, durations))
+
+
+def _ended(x: Tensor, first: int, plan: Plan) -> Tensor:
+    """Frames (b, t, m) from `first` on, zero beyond each item's end."""
+    if not plan.uneven:
+        return x
+    clock = torch.arange(first, first + x.shape[1], device=x.device)[None]
+    return x * (clock < torch.tensor(plan.frames, device=x.device)[:, None])[..., None]
 
 
 def acoustic_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -16,7 +16,8 @@ from tts_lab.systems.sambert.parts import EPS, ConvFeedForward, sinusoids
 class EncoderAttention(nn.Module):
     """Norm, self-attention with biases, and a residual where input and output are equally wide.
 
-    kernel: as in `tts_lab.nn.attention.attend`. forward -> (b, n, d), and with `keep` also its map (h x b, n, n).
+    kernel: as in `tts_lab.nn.attention.attend`. forward(x (b, n, d), mask (b, n), maps) -> (b, n, d); maps, if there is a
+    list, gets its map (h x b, n, n), written out.
     """
 
     def __init__(self, width: int, out: int, heads: int) -> None:
@@ -59,7 +60,7 @@ class EncoderBlock(nn.Module):
         x = self.slf_attn(x, mask, maps)
         if mask is None:
             return self.pos_ffn(x)
-        return self.pos_ffn(x * mask[..., None], mask) * mask[..., None]
+        return self.pos_ffn(x * mask[..., None], mask, leaky=maps is not None) * mask[..., None]
 
 
 class Positions(nn.Module):
@@ -102,7 +103,8 @@ class EncoderStack(nn.Module):
 class TextEncoder(nn.Module):
     """forward(ling (b, n, 4): phone, tone, place in the syllable, place in the word; mask (b, n)) -> (b, n, p).
 
-    maps: a list that gets every layer's attention map, as the published code keeps them; None keeps none.
+    maps: a list that gets every layer's attention map, as the published code keeps them; padding is then treated as that
+    code does, too (see `ConvFeedForward`). None keeps none.
     """
 
     def __init__(self, config: SambertConfig) -> None:

@@ -44,6 +44,11 @@ class Plan:
         """Mel frames of each item."""
         return tuple(sum(row) for row in self.durations)
 
+    @property
+    def uneven(self) -> bool:
+        """Whether some items are shorter than others."""
+        return len(set(self.frames)) > 1
+
     def steps(self, r: int) -> tuple[int, ...]:
         """Decoder steps of each item."""
         return tuple(-(-t // r) for t in self.frames)

@@ -59,13 +59,15 @@ def naive_mel(model: Sambert, plan: Plan, maps: Maps | None = None) -> Tensor:
     return made[:, : max(plan.frames)].transpose(1, 2)
 
 
-def naive_decode(model: Sambert, plan: Plan, maps: Maps | None = None) -> Tensor:
-    """What the decoder writes, before the postnet: (b, t, m), t a multiple of r."""
+def naive_decode(model: Sambert, plan: Plan, maps: Maps | None = None, teacher: Tensor | None = None) -> Tensor:
+    """What the decoder writes, before the postnet: (b, t, m), t a multiple of r. teacher: as in `MelDecoder.blocks`."""
     decoder, total = model.mel_decoder, max(plan.steps(model.config.outputs_per_step))
     memory = model.frames(plan).memory(0, total)
     cache = NaiveCache(decoder, memory)
     before = memory.new_zeros(len(memory), 1, decoder.mels)
     for step in growing(total, cache.skip):
+        if teacher is not None and step:
+            before = teacher[:, step * decoder.r - 1][:, None]
         before = _step(decoder, step, before, memory, plan, cache)[..., -decoder.mels :]
     kept = [[torch.cat(layer, 1) for layer in kind] for kind in cache.maps]
     if maps is not None:

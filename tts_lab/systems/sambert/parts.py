@@ -36,7 +36,11 @@ class Prenet(nn.Module):
 
 
 class ConvFeedForward(nn.Module):
-    """Norm, convolution, ReLU, convolution, residual. (b, t, d) -> (b, t, d). mask: (b, t), True where real."""
+    """Norm, convolution, ReLU, convolution, residual. (b, t, d) -> (b, t, d). mask: (b, t), True where real.
+
+    Padding is the zero that a convolution sees past an end. The published code lets it be the norm's bias, so that a
+    sentence in a batch differs from the sentence alone: `leaky` does the same.
+    """
 
     def __init__(self, width: int, inner: int, kernels: tuple[int, int]) -> None:
         super().__init__()
@@ -44,8 +48,9 @@ class ConvFeedForward(nn.Module):
         self.w_2 = nn.Conv1d(inner, width, kernels[1], padding=kernels[1] // 2)
         self.layer_norm = nn.LayerNorm(width, eps=EPS)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        y = F.relu(self.w_1(self.layer_norm(x).transpose(1, 2)))
+    def forward(self, x: Tensor, mask: Tensor | None = None, leaky: bool = False) -> Tensor:
+        y = self.layer_norm(x).transpose(1, 2)
+        y = F.relu(self.w_1(y if mask is None or leaky else y * mask[:, None]))
         if mask is not None:
             y = y * mask[:, None]
         return self.w_2(y).transpose(1, 2) + x
