@@ -38,7 +38,7 @@ class LstmCall:
         return cls(*args) if len(args) == 9 and not isinstance(args[1], Tensor) else None
 
     def outputs(self) -> tuple[Tensor, Tensor, Tensor]:
-        """What the kernel allocates: all positions' outputs, laid out (t, b, h), and the last hidden and cell states."""
+        """What the kernel allocates: outputs, laid out (t, b, h), and the last hidden and cell states."""
         units = self.weights[1].shape[1]
         b, t = self.input.shape[:2] if self.batch_first else self.input.shape[1::-1]
         both = 2 if self.bidirectional else 1

@@ -8,7 +8,7 @@ Axes: b batch, t positions, d input width, m memory width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +38,9 @@ class MemoryBlock(nn.Module):
         self.left = (filter_size - 1) - (filter_size - 1) // 2 + shift
         self.right = (filter_size - 1) // 2 - shift
         if self.right < 0:
-            raise ValueError(f"a filter of {filter_size} can be shifted by {(filter_size - 1) // 2} at most, not {shift}")
+            raise ValueError(
+                f"a filter of {filter_size} can be shifted by {(filter_size - 1) // 2} at most, not {shift}"
+            )
         self.conv_dw = nn.Conv1d(width, width, filter_size, groups=width, bias=False)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -74,12 +76,17 @@ class Fsmn(nn.Module):
     @property
     def look_ahead(self) -> int:
         """Later positions that an output depends on."""
-        return sum(block.right for block in self.memory_block_lst)
+        return sum(block.right for block in self._blocks())
 
     @property
     def look_back(self) -> int:
         """Earlier positions that an output depends on."""
-        return sum(block.left for block in self.memory_block_lst)
+        return sum(block.left for block in self._blocks())
+
+    def _blocks(self) -> Iterator[MemoryBlock]:
+        for block in self.memory_block_lst:
+            assert isinstance(block, MemoryBlock)
+            yield block
 
 
 class FsmnStream:

@@ -76,7 +76,7 @@ def full_size() -> Sambert:
 
 
 def by_recipe(key: str, shape: torch.Size) -> Tensor:
-    u = np.random.RandomState((zlib.crc32(key.encode()) ^ 2468) & 0xFFFFFFFF).uniform(-1, 1, size=tuple(shape))  # noqa: NPY002
+    u = np.random.RandomState((zlib.crc32(key.encode()) ^ 2468) & 0xFFFFFFFF).uniform(-1, 1, size=tuple(shape))
     if len(shape) > 1:
         scale = 0.5 if "_emb." in key or "tokenizer" in key else 1.5 / np.sqrt(np.prod(shape[1:]))
         return torch.from_numpy(u * scale).float()

@@ -146,7 +146,7 @@ def test_a_batch_gives_what_its_sentences_give_alone(way: str) -> None:
     with torch.inference_mode():
         plan = Plan.of(model.prosody(both), 3)
         # Unequal bands too: the first sentence has a long phone.
-        long = (plan.durations[0][:3] + (9,) + plan.durations[0][4:], plan.durations[1])
+        long = ((*plan.durations[0][:3], 9, *plan.durations[0][4:]), plan.durations[1])
         for each in (plan, Plan.of(model.prosody(both), 3, long)):
             together = speak(each)
             for i, n in enumerate(both.counts):
@@ -174,9 +174,7 @@ def test_given_durations_decide_length_and_band() -> None:
 def test_vectors_stand_for_rows_of_the_tables() -> None:
     model, (t, _) = small(), recorded("acoustic_small")
     units = one(t)
-    as_vectors = replace(
-        units, emotion=model.emo_tokenizer(units.emotion), speaker=model.spk_tokenizer(units.speaker)
-    )
+    as_vectors = replace(units, emotion=model.emo_tokenizer(units.emotion), speaker=model.spk_tokenizer(units.speaker))
     with torch.inference_mode():
         assert torch.equal(model(units), model(as_vectors))
 

@@ -34,7 +34,14 @@ KINDS = {
     "48k": VocoderConfig(**NARROW, upsample_scales=(10, 5, 3, 2, 2), upsample_kernal_sizes=(20, 10, 6, 4, 4),
                          causal=True),
 }  # fmt: skip
-REACH = {"noncausal": (18, 18), "causal": (35, 0), "nsf": (18, 18), "causal-nsf": (35, 0), "24k": (27, 0), "48k": (34, 0)}
+REACH = {
+    "noncausal": (18, 18),
+    "causal": (35, 0),
+    "nsf": (18, 18),
+    "causal-nsf": (35, 0),
+    "24k": (27, 0),
+    "48k": (34, 0),
+}
 
 
 def given_noise(t: dict[str, Tensor]) -> Noise:

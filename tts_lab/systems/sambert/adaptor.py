@@ -23,7 +23,7 @@ class Prosody:
     """How the phones are spoken.
 
     text: (b, n, p), what is to be said with pitch and energy added; speaker, emotion: (b, n, their widths).
-    pitch, energy, log_durations: (b, n), in the units that the model was trained with; log_durations is log(frames + 1).
+    pitch, energy, log_durations: (b, n), in the units that the model was trained with; the last is log(frames + 1).
     """
 
     text: Tensor

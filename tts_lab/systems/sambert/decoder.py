@@ -1,7 +1,7 @@
 """The PNCA decoder of SAM-BERT: three frames a step, each step seeing a few before it and a little of the text ahead.
 
-Time grows with the length, memory does not: steps are written in blocks, what the text means is worked out for one block
-at a time, and caches hold one block and one band. `naive.py` runs the same layers as the published code does.
+Time grows with the length, memory does not: steps are written in blocks, what the text means is worked out for one
+block at a time, and caches hold one block and one band. `naive.py` runs the same layers as the published code does.
 
 Axes: b batch, t mel frames, r frames of a step, m mel bands, d width, h heads, k width of a head, c memory width.
 """
@@ -148,4 +148,3 @@ class MelDecoder(nn.Module):
             made[:, i * self.r : (i + 1) * self.r] = step.view(len(step), self.r, self.mels)
             before = step[..., -self.mels :]
         return made, before
-

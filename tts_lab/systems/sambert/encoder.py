@@ -16,8 +16,8 @@ from tts_lab.systems.sambert.parts import EPS, ConvFeedForward, sinusoids
 class EncoderAttention(nn.Module):
     """Norm, self-attention with biases, and a residual where input and output are equally wide.
 
-    kernel: as in `tts_lab.nn.attention.attend`. forward(x (b, n, d), mask (b, n), maps) -> (b, n, d); maps, if there is a
-    list, gets its map (h x b, n, n), written out.
+    kernel: as in `tts_lab.nn.attention.attend`. forward(x (b, n, d), mask (b, n), maps) -> (b, n, d); a list `maps`
+    gets the map (h x b, n, n), which is then written out whatever the kernel.
     """
 
     def __init__(self, width: int, out: int, heads: int) -> None:
@@ -32,10 +32,7 @@ class EncoderAttention(nn.Module):
             y.unflatten(-1, (self.heads, -1)).transpose(1, 2) for y in self.w_qkv(self.layer_norm(x)).chunk(3, -1)
         )
         keys = None if mask is None else mask[:, None, None]
-        if maps is None:
-            y = attend(q, k, v, keys, kernel=self.kernel)
-        else:
-            y = _kept(q, k, v, keys, maps)
+        y = attend(q, k, v, keys, kernel=self.kernel) if maps is None else _kept(q, k, v, keys, maps)
         y = self.fc(y.transpose(1, 2).flatten(2))
         return y + x if y.shape[-1] == x.shape[-1] else y
 
@@ -103,8 +100,8 @@ class EncoderStack(nn.Module):
 class TextEncoder(nn.Module):
     """forward(ling (b, n, 4): phone, tone, place in the syllable, place in the word; mask (b, n)) -> (b, n, p).
 
-    maps: a list that gets every layer's attention map, as the published code keeps them; padding is then treated as that
-    code does, too (see `ConvFeedForward`). None keeps none.
+    maps: a list that gets every layer's attention map, as the published code keeps them; padding is then treated as in
+    that code, too (see `ConvFeedForward`). None keeps none.
     """
 
     def __init__(self, config: SambertConfig) -> None:

@@ -84,7 +84,7 @@ class Frames:
         self._ends = torch.tensor([e + e[-1:] * (n - len(e)) for e in ends], device=device)
 
     def memory(self, first: int, steps: int) -> Tensor:
-        """Memory of steps first .. first + steps - 1: text of each frame, speaker and emotion of the first. (b, s, m)."""
+        """Memory (b, s, m) of steps from `first` on: the text of all their frames, speaker and emotion of the first."""
         index, inside, place = self.phones(first * self.r, steps * self.r)
         text = _rows(self.plan.text, index, inside) + self.positions(place).to(self.plan.text.dtype)
         index, inside = index[:, :: self.r], inside[:, :: self.r]
@@ -92,7 +92,7 @@ class Frames:
         return torch.cat((text.unflatten(1, (-1, self.r)).flatten(2), speaker, emotion), -1)
 
     def phones(self, first: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Of frames first .. first + count - 1: the phone (b, t), whether there is one, and the place in it from 1 on."""
+        """Of frames from `first` on: the phone (b, t), whether there is one, and the place in it, counted from 1."""
         ends = self._ends
         clock = torch.arange(first, first + count, device=ends.device)[None].expand(len(ends), -1).contiguous()
         index = torch.searchsorted(ends, clock, right=True).clamp(max=ends.shape[1] - 1)

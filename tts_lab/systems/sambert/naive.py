@@ -1,7 +1,7 @@
 """The decoder as the published code runs it, for comparison: the same layers, the same numbers, another cost.
 
-Each step builds masks over all pairs of steps, appends to every cache by making a longer one, and keeps the maps of both
-attentions of every layer until the end: 2 x layers x heads x (t / r)^2 numbers.
+Each step builds masks over all pairs of steps, appends to every cache by making a longer one, and keeps the maps of
+both attentions of every layer until the end: 2 x layers x heads x (t / r)^2 numbers.
 
 Axes: b batch, t mel frames, r frames of a step, s decoder steps, m mel bands, h heads, k width of a head.
 """
@@ -36,7 +36,7 @@ class NaiveCache:
 
     def __init__(self, decoder: MelDecoder, memory: Tensor) -> None:
         self.steps = GrowingCache()
-        self.text = [tuple(x.contiguous() for x in pair) for pair in decoder.mel_dec.text(memory)]
+        self.text = [(k.contiguous(), v.contiguous()) for k, v in decoder.mel_dec.text(memory)]
         self.maps: list[list[list[Tensor]]] = [[[] for _ in self.text] for _ in ("own", "text")]
         self.written: list[Tensor] = []
 
@@ -121,7 +121,9 @@ def _mapped(q: Tensor, k: Tensor, v: Tensor, hidden: Tensor) -> tuple[Tensor, Te
     return (weights @ v).transpose(1, 2).flatten(2), weights.transpose(0, 1).flatten(0, 1)
 
 
-def naive_speak(model: Sambert, units: Units, durations: tuple[tuple[int, ...], ...] | None = None) -> tuple[Tensor, Maps]:
+def naive_speak(
+    model: Sambert, units: Units, durations: tuple[tuple[int, ...], ...] | None = None
+) -> tuple[Tensor, Maps]:
     """Units -> mel (b, m, t) and all attention maps, as the published model returns them together."""
     maps = Maps()
     prosody = model.prosody(units, maps=maps.encoder)

@@ -1,9 +1,9 @@
 """The harmonic source of a vocoder with pitch (neural source filter, Wang et al. 2019), after KAN-TTS.
 
-A fundamental and its harmonics where a frame is voiced, noise where it is not. The published code adds up float32 cycles
-over the whole sound and draws its noise anew each time. Here phases are counted in whole parts of a cycle, which do not
-drift with the length and can be continued from any frame; and noise comes frame by frame from a generator, so that
-pieces of any size give the sound of the whole.
+A fundamental and its harmonics where a frame is voiced, noise where it is not. The published code adds up float32
+cycles over the whole sound and draws its noise anew each time. Here phases are counted in whole parts of a cycle, which
+do not drift with the length and can be continued from any frame; and noise comes frame by frame from a generator, so
+that pieces of any size give the sound of the whole.
 
 Axes: b batch, t mel frames, u samples of a frame, s = t u samples, k harmonics (the fundamental included).
 """
@@ -40,7 +40,7 @@ class NoiseStream:
     def __init__(self, seed: int, batch: int, harmonics: int, hop: int, device: torch.device) -> None:
         self._generator = torch.Generator().manual_seed(seed)
         self._shape, self._device = (batch, harmonics, hop), device
-        uniform = torch.rand(batch, harmonics, 1, generator=self._generator, device="cpu")
+        uniform = torch.rand(batch, harmonics, 1, generator=self._generator)
         phase = (uniform * 2 - 1) * math.pi
         phase[:, 0] = 0
         self._phase = phase.to(device)
@@ -48,9 +48,11 @@ class NoiseStream:
     def next(self, frames: int) -> Noise:
         """Noise of the next frames."""
         b, k, u = self._shape
-        drawn = [torch.randn(b, k, u, generator=self._generator, device="cpu") for _ in range(frames)]
-        values = torch.cat(drawn, 2) if drawn else torch.empty(b, k, 0, device="cpu")
-        return Noise(self._phase, (SIGMA * values).to(self._device))
+        drawn = torch.empty(frames, b, k, u)
+        for frame in drawn:  # one by one: how many are drawn at once must not matter
+            frame.normal_(generator=self._generator)
+        values = drawn.movedim(0, 2).flatten(2)
+        return Noise(self._phase, SIGMA * values.to(self._device))
 
 
 class SourceModule(nn.Module):
@@ -123,5 +125,3 @@ def folded(excitation: Tensor, hop: int) -> Tensor:
 def unfolded(rows: Tensor) -> Tensor:
     """The reverse of `folded`."""
     return rows.transpose(1, 2).flatten(1)[:, None]
-
-

@@ -1,7 +1,7 @@
 """Speech in pieces: the decoder, the postnet and the vocoder follow each other, and of each only a piece is alive.
 
-What can follow, and what cannot. The text encoder and the predictors of pitch and energy (a bidirectional LSTM) need the
-whole text, and a duration needs those of all phones before it: so nothing sounds before the whole sentence has its
+What can follow, and what cannot. The text encoder and the predictors of pitch and energy (a bidirectional LSTM) need
+the whole text, and a duration needs those of all phones before it: so nothing sounds before the whole sentence has its
 prosody, which is work on phones, not on frames. From there on everything runs forwards: the decoder sees a band of text
 ahead, which is known; the postnet's LSTM runs forwards only (it is not bidirectional), and its filters look 3 frames a
 layer ahead; the vocoder looks a few frames ahead, or none if it is causal. Pieces therefore come 12 + 18 frames (0.4 s)
@@ -41,10 +41,11 @@ class VocoderStream:
 
     def push(self, mel: Tensor, last: bool = False) -> Tensor:
         """Samples of the frames whose neighbours are known, or with `last` of all that are left."""
+        if self._held is None and not mel.shape[2]:
+            return mel.new_zeros(len(mel), 0)
         if not self._started:
             self._noise, self._started = self.model.noise(self.seed, len(mel), mel.device), True
-        new, self._phase = self.model.excite(mel, self._noise, self._phase)
-        window = new if self._held is None else torch.cat((self._held, new), 2)
+        window = self._window(mel)
         hop, start = self.model.config.hop_length, self._done
         end = window.shape[2] - (0 if last else self.after)
         keep = max(max(end, start) - self.before, 0)
@@ -52,6 +53,13 @@ class VocoderStream:
         if end <= start:
             return window.new_zeros(len(window), 0)
         return self.model(window)[:, start * hop : end * hop]
+
+    def _window(self, mel: Tensor) -> Tensor:
+        """What is held, and the new frames with their excitation."""
+        if self._held is not None and not mel.shape[2]:
+            return self._held
+        new, self._phase = self.model.excite(mel, self._noise, self._phase)
+        return new if self._held is None else torch.cat((self._held, new), 2)
 
 
 def sounds(pieces: Iterable[Tensor], model: KanHiFiGAN, seed: int = 0) -> Iterator[Tensor]:
@@ -74,8 +82,9 @@ def spoken(acoustic: Sambert, plan: Plan, vocoder: KanHiFiGAN, *, block: int = B
            statistics: Sequence[float] = ()) -> Iterator[Tensor]:  # fmt: skip
     """A plan's sound in pieces (b, s) of about `block` decoder steps; the first one is shorter by what is looked ahead.
 
-    statistics: mean and deviation of the voice's F0, for a vocoder with pitch whose voice needs them. All items must be
-    equally long: beyond a shorter one's end the vocoder would hear silence where alone it hears nothing. Raises LabError.
+    statistics: mean and deviation of the voice's F0, for a vocoder with pitch whose voice needs them. Raises LabError
+    where items are not equally long: beyond a shorter one's end the vocoder would hear frames of silence where alone it
+    hears nothing.
     """
     if plan.uneven:
         raise LabError("A stream speaks items of one length: give it one sentence at a time.")

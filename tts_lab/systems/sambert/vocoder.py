@@ -23,7 +23,9 @@ from tts_lab.systems.sambert.source import NoiseStream, SourceModule, folded, un
 class Conv(nn.Module):
     """Convolution that keeps the length, or divides it by `stride`. causal: all padding before the sound."""
 
-    def __init__(self, before: int, after: int, kernel: int, *, causal: bool, dilation: int = 1, stride: int = 1) -> None:
+    def __init__(
+        self, before: int, after: int, kernel: int, *, causal: bool, dilation: int = 1, stride: int = 1
+    ) -> None:
         super().__init__()
         span = (kernel - 1) * dilation
         self.margin = span if causal else 0
@@ -125,7 +127,7 @@ class KanHiFiGAN(nn.Module):
         return total / count
 
     def excited(self, mel: Tensor, seed: int = 0) -> Tensor:
-        """What `forward` reads, from a mel (b, m, t) whose last two bands are F0 in Hz and voicing if there is a source.
+        """What `forward` reads: with a source, from a mel (b, m, t) whose last two bands are F0 in Hz and voicing.
 
         Without a source, the mel itself.
         """
