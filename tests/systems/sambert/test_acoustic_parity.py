@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -177,6 +178,22 @@ def test_vectors_stand_for_rows_of_the_tables() -> None:
     as_vectors = replace(units, emotion=model.emo_tokenizer(units.emotion), speaker=model.spk_tokenizer(units.speaker))
     with torch.inference_mode():
         assert torch.equal(model(units), model(as_vectors))
+
+
+@pytest.mark.parametrize(("dtype", "limit"), [(torch.float16, 5e-3), (torch.bfloat16, 5e-2)], ids=str)
+def test_half_precision_stays_close_and_keeps_its_places(dtype: torch.dtype, limit: float) -> None:
+    t, _ = recorded("acoustic_16k")
+    model = copy.deepcopy(full_size()).to(dtype)
+    rows = tuple(map(tuple, t["out.durations"].tolist()))
+    with torch.inference_mode():
+        mel = model(one(t), rows)
+    assert mel.dtype == dtype
+    close("mel", mel.transpose(1, 2), t["out.post_mel_valid"], limit)
+    places = model.variance_adaptor.dur_position_encoder.inv_timescales
+    assert torch.equal(places, full_size().variance_adaptor.dur_position_encoder.inv_timescales)
+    assert (
+        copy.deepcopy(full_size()).double().variance_adaptor.dur_position_encoder.inv_timescales.dtype == torch.double
+    )
 
 
 def test_more_phones_than_the_stored_table_of_positions() -> None:

@@ -83,10 +83,8 @@ class Sambert(nn.Module):
 
     def written(self, plan: Plan, block: int = BLOCK, teacher: Tensor | None = None) -> Iterator[Tensor]:
         """What the decoder writes, before the postnet, block by block: (b, t, m), zero beyond each item's end."""
-        at = 0
-        for made in self.mel_decoder.blocks(self.frames(plan), block, teacher):
-            made = _ended(made[:, : max(plan.frames) - at], at, plan)
-            at += made.shape[1]
+        for first, made in self.mel_decoder.blocks(self.frames(plan), block, teacher):
+            made = _ended(made[:, : max(plan.frames) - first], first, plan)
             yield made
             del made
 

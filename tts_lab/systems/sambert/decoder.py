@@ -8,14 +8,14 @@ Axes: b batch, t mel frames, r frames of a step, m mel bands, d width, h heads, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from tts_lab.loops import alike
 from tts_lab.nn.attention import attend
-from tts_lab.systems.sambert.band import BandCache
+from tts_lab.systems.sambert.band import BandCache, cache_bytes
 from tts_lab.systems.sambert.config import SambertConfig
 from tts_lab.systems.sambert.frames import Frames
 from tts_lab.systems.sambert.parts import EPS, ConvFeedForward, Prenet
@@ -114,8 +114,9 @@ class MelDecoder(nn.Module):
         self.r, self.mels = config.outputs_per_step, config.num_mels
         self.mel_dec = PncaStack(config)
 
-    def blocks(self, frames: Frames, block: int = BLOCK, teacher: Tensor | None = None) -> Iterator[Tensor]:
-        """Frames (b, t, m) of each block in turn; the last may be shorter, and ends with its last step.
+    def blocks(self, frames: Frames, block: int = BLOCK, teacher: Tensor | None = None
+               ) -> Iterator[tuple[int, Tensor]]:  # fmt: skip
+        """Each block in turn: its first frame's number and its frames (b, t, m). The last one ends with a whole step.
 
         block: steps of a block, at least the widest band. teacher: (b, all frames, m) that the steps are told were
         written before them, in place of what was.
@@ -129,10 +130,14 @@ class MelDecoder(nn.Module):
         full, rest = divmod(max(steps), block)
         for number in alike(full):  # a memory trace leaves out blocks like the ones before
             made, before = self._block(frames, cache, number * block, block, before, teacher)
-            yield made
+            yield number * block * self.r, made
             del made
         if rest:
-            yield self._block(frames, cache, full * block, rest, before, teacher)[0]
+            yield full * block * self.r, self._block(frames, cache, full * block, rest, before, teacher)[0]
+
+    def cache_bytes(self, bands: Sequence[int], block: int = BLOCK, dtype: torch.dtype = torch.float32) -> int:
+        """Bytes of the caches while items with these bands are written: the same for any length."""
+        return cache_bytes(len(self.mel_dec.pnca), self.mel_dec.width, bands, max(block, *bands, 1), dtype)
 
     def _block(self, frames: Frames, cache: BandCache, first: int, count: int, before: Tensor, teacher: Tensor | None
                ) -> tuple[Tensor, Tensor]:  # fmt: skip

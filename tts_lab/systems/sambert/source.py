@@ -105,13 +105,14 @@ def denormalised(mel: Tensor, config: SambertConfig, statistics: Sequence[float]
     """What SAM-BERT wrote -> what a vocoder with pitch reads: F0 in Hz, at least F0_FLOOR; voicing 0 or 1.
 
     mel: (b, m, t), F0 and voicing in the last two bands. statistics: the voice's mean and deviation of F0 (mvn.npy),
-    which norm type `mean_std` needs; `global` has its range in the configuration.
+    which norm type `mean_std` needs; `global` has its range in the configuration. Returns float32.
     """
     if config.nsf_norm_type == "mean_std":
         shift, scale = statistics
     else:
         shift = config.nsf_f0_global_minimum
         scale = config.nsf_f0_global_maximum - config.nsf_f0_global_minimum
+    mel = mel.to(torch.promote_types(mel.dtype, torch.float32))  # half precision would be out by half a hertz
     f0 = (mel[:, -2:-1] * scale + shift).clamp(min=F0_FLOOR)
     voiced = (mel[:, -1:] >= UV_THRESHOLD).to(mel.dtype)
     return torch.cat((mel[:, :-2], f0, voiced), 1)
