@@ -58,7 +58,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for first, second in zip(self.convs1, self.convs2, strict=True):
-            x = second(F.leaky_relu(first(F.leaky_relu(x, SLOPE)), SLOPE)) + x
+            x = second(F.leaky_relu_(first(F.leaky_relu(x, SLOPE)), SLOPE)).add_(x)
         return x
 
 
@@ -108,23 +108,25 @@ class KanHiFiGAN(nn.Module):
         if self.config.nsf_params:
             mel, excitation = x[:, : self.config.in_channels], unfolded(x[:, self.config.in_channels :])
         x = self.conv_pre(mel)
-        for i in range(len(self.transpose_upsamples)):
-            x = self.stage(i, x, excitation)
+        for i, (repeat, transpose) in enumerate(zip(self.repeat_upsamples, self.transpose_upsamples, strict=True)):
+            # Both upsamplers begin with the same ReLU, which a repetition of samples does not change. Written out here,
+            # because a function's caller would keep its argument alive.
+            x = F.leaky_relu_(torch.sin(x).add_(x), SLOPE)
+            y = repeat[-1](repeat[0](x))  # type: ignore[index,operator]
+            if excitation is not None:
+                y.add_(self.source_downs[i](excitation))
+            x = y.add_(transpose[-1](x))  # type: ignore[index,operator]
+            del y
+            x = self.resonant(i, x)
         return torch.tanh(self.conv_post(F.leaky_relu(x, LAST_SLOPE)))[:, 0]
 
-    def stage(self, i: int, x: Tensor, excitation: Tensor | None) -> Tensor:
-        """One upsampling, and the residual blocks after it."""
-        x = torch.sin(x).add_(x)
-        y = self.repeat_upsamples[i](x)
-        if excitation is not None:
-            y = y + self.source_downs[i](excitation)
-        x = y + self.transpose_upsamples[i](x)
-        del y
+    def resonant(self, i: int, x: Tensor) -> Tensor:
+        """The mean of a stage's residual blocks."""
         count = len(self.config.resblock_kernel_sizes)
         total = self.conv_blocks[i * count](x)
         for block in self.conv_blocks[i * count + 1 : (i + 1) * count]:
-            total = total.add_(block(x))
-        return total / count
+            total.add_(block(x))
+        return total.div_(count)
 
     def excited(self, mel: Tensor, seed: int = 0) -> Tensor:
         """What `forward` reads: with a source, from a mel (b, m, t) whose last two bands are F0 in Hz and voicing.
