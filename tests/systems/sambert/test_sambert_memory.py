@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from networks import on_both
-from recordings import acoustic_config, recorded
+from sambert_recorded import acoustic_config, recorded
 from torch import Tensor
 
 from tts_lab.memory.events import EventLog

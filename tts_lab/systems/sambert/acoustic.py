@@ -8,7 +8,7 @@ Axes: b batch, n phones, m mel bands (with F0 and voicing in the last two, if th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +38,13 @@ class Units:
     emotion: Tensor
     speaker: Tensor
     lengths: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, linguistic: Sequence[Sequence[int]], emotion: Sequence[int], speaker: Sequence[int],
+           device: torch.device | str = "cpu") -> Units:  # fmt: skip
+        """One sentence from ids: for each phone its four linguistic ones, its emotion's and its speaker's."""
+        ling, emotions, speakers = (torch.tensor([list(x)], device=device) for x in (linguistic, emotion, speaker))
+        return cls(ling, emotions, speakers)
 
     @property
     def counts(self) -> tuple[int, ...]:

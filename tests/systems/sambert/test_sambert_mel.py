@@ -1,6 +1,6 @@
 """The mel front end of the 16 kHz voices against a recording of the public one."""
 
-from recordings import close, recorded
+from sambert_recorded import close, recorded
 
 from tts_lab.audio.mel import MEL_16K_SAMBERT, log_mel
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from recordings import close, full_size, recorded, small
+from sambert_recorded import close, full_size, recorded, small
 from torch import Tensor
 
 from tts_lab.systems.sambert.acoustic import Sambert, Units
@@ -170,6 +170,15 @@ def test_given_durations_decide_length_and_band() -> None:
     assert index[0, :12].tolist() == [0, 0, 2, 2, 2, 2, 2, 2, 2, 3, 4, 5]
     assert place[0, :12].tolist() == [1, 2, 1, 2, 3, 4, 5, 6, 7, 1, 1, 1]
     assert inside[0].tolist() == [True] * 26 + [False]
+
+
+def test_units_from_ids() -> None:
+    t, _ = recorded("acoustic_small")
+    units = one(t)
+    rows = tuple(map(tuple, t["in.ling"][0].tolist()))
+    made = Units.of(rows, tuple(t["in.emo"][0].tolist()), tuple(t["in.spk"][0].tolist()))
+    assert all(torch.equal(getattr(made, x), getattr(units, x)) for x in ("ling", "emotion", "speaker"))
+    assert made.counts == units.counts == (8,)
 
 
 def test_vectors_stand_for_rows_of_the_tables() -> None:

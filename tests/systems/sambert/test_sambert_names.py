@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from recordings import acoustic_config, recorded, released, vocoder_config
+from sambert_recorded import acoustic_config, recorded, released, vocoder_config
 
 from tts_lab.errors import WeightsError
 from tts_lab.systems.sambert.acoustic import Sambert, acoustic_state, unit_sizes

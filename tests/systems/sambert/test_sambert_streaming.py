@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from recordings import small
+from sambert_recorded import small
 from torch import Tensor
 
 from tts_lab.errors import LabError

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from recordings import acoustic_config, close, recorded, released, state, vocoder, vocoder_config
+from sambert_recorded import acoustic_config, close, recorded, released, state, vocoder, vocoder_config
 from torch import Tensor
 
 from tts_lab.nn.tiling import tiled
