@@ -77,7 +77,7 @@ class DurationPredictor(nn.Module):
     def write(self, condition: Tensor) -> Tensor:
         """Log-durations (b, n) from nothing but the condition (b, n, c)."""
         b, n, _ = condition.shape
-        written = condition.new_empty(b, n)
+        written = condition.new_zeros(b, n)  # what a trace leaves out has no length, rather than any length
         before = condition.new_zeros(b, 1)
         still = condition.new_zeros(self.lstm.num_layers, b, self.lstm.hidden_size)
         state = (still, still)

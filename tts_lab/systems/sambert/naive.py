@@ -69,10 +69,13 @@ def naive_decode(model: Sambert, plan: Plan, maps: Maps | None = None, teacher: 
         if teacher is not None and step:
             before = teacher[:, step * decoder.r - 1][:, None]
         before = _step(decoder, step, before, memory, plan, cache)[..., -decoder.mels :]
-    kept = [[torch.cat(layer, 1) for layer in kind] for kind in cache.maps]
+    written = torch.cat(cache.written, 1).view(len(memory), -1, decoder.mels)
+    for kind in cache.maps:
+        for layer in range(len(kind)):
+            kind[layer] = [torch.cat(kind[layer], 1)]
     if maps is not None:
-        maps.own, maps.text = kept
-    return torch.cat(cache.written, 1).view(len(memory), -1, decoder.mels)
+        maps.own, maps.text = ([map_ for (map_,) in kind] for kind in cache.maps)
+    return written
 
 
 def _step(decoder: MelDecoder, step: int, before: Tensor, memory: Tensor, plan: Plan, cache: NaiveCache) -> Tensor:
