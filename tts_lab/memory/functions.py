@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from tts_lab.memory.attention_route import MATH, Call, outputs, prepared, route
 from tts_lab.memory.problems import at, data_dependent
+from tts_lab.memory.recurrent import CUDNN_RNN, LstmCall
 from tts_lab.memory.work import attention_flops, bytes_of
 
 if TYPE_CHECKING:
@@ -124,6 +125,27 @@ class Functions(TorchFunctionMode):
         operators.launched(operator, q, attention_flops(q, k, call.is_causal), size)
         return made[0] if made[0].shape[-1] == asked.value.shape[-1] else made[0][..., : asked.value.shape[-1]]
 
+    def recurrent(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """`torch.lstm`: one kernel on the card, which gives the outputs and the last states."""
+        call, operators = LstmCall.of(args), self.tracer._operators
+        if call is None or kwargs or not operators.on_card(call.input):
+            return func(*args, **kwargs)
+        for w in call.weights:
+            if self.ledger.row(w) is None:
+                self.ledger.before(w, "", "weight")
+        with operators.as_role(None, silent=True):
+            made = call.outputs()
+            if self.tracer.device == "cpu":
+                for new, value in zip(made, func(*args), strict=True):
+                    new.copy_(value)
+        for t in made:
+            operators._see(t, CUDNN_RNN, True)
+        operators._read(call.weights)
+        operators.count += 1
+        size = bytes_of(CUDNN_RNN, (call.input, *call.weights), made)
+        operators.launched(CUDNN_RNN, made[0], call.flops(), size)
+        return made
+
 
 def _math(call: Call) -> Tensor:
     mask = prepared(call, MATH).attn_mask
@@ -154,5 +176,6 @@ _SPECIAL: dict[Any, Callable[[Functions, Any, Any, Any], Any]] = {
     torch.tensor: Functions.literal,
     torch.as_tensor: Functions.literal,
     F.scaled_dot_product_attention: Functions.attention,
+    torch.lstm: Functions.recurrent,
     **{getattr(torch.Tensor, name): Functions.value for name in _VALUES},
 }

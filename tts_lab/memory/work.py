@@ -40,7 +40,8 @@ FLOPS: dict[str, Flops] = {
     "aten.baddbmm.default": _addmm,
     "aten.convolution.default": _convolution,
 }
-MATRIX = r"(^|\.)_?(mm|bmm|addmm|baddbmm|convolution|scaled_dot_product_\w+)\."  # operators that tensor cores serve
+# Operators that tensor cores serve.
+MATRIX = r"(^|\.)_?(mm|bmm|addmm|baddbmm|convolution|cudnn_rnn|scaled_dot_product_\w+)\."
 # These read of their first input only what they write.
 LOOKUPS = ("aten.embedding.", "aten.index.", "aten.index_select.", "aten.gather.")
 
