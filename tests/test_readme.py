@@ -21,7 +21,9 @@ def test_tables_are_those_of_the_measured_data() -> None:
 
     for document in readme.DOCUMENTS:
         text = document.read_text(encoding="utf-8")
-        assert "| ---" in text.split("<!-- table:")[1], document
+        for marked in text.split("<!-- table:")[1:]:
+            shown = marked.split("<!-- end -->")[0]
+            assert "| ---" in shown or "Not measured yet" in shown, document
         assert readme.filled(document) == text, "run `python benchmarks/readme.py`"
 
 
