@@ -44,6 +44,11 @@ SEMANTIC_SALT = 0x5EED
 KEPT_VOICES = 8
 FULL_PRECISION = ("codec", "campplus")  # near ties decide a token; stored variances may leave the range of fp16
 VOICE_ONLY = ("features", "codec", "campplus", "conditioner")  # what is done when the voice is known
+FEW_EVALUATIONS = 25
+FEW_NOTE = (
+    "{} evaluations were chosen for mini; IndexTTS-2 was released with 50 (--recipe as-released), and how it sounds "
+    "with fewer has not been judged here."
+)
 RANDOM_NOTE = "The weights are random: memory and time are those of the real system, the sound means nothing."
 
 
@@ -72,7 +77,10 @@ class IndexTTS2:
 
     def notes(self, recipe: Recipe) -> tuple[str, ...]:
         """What a receipt must say of this system."""
-        return (RANDOM_NOTE,) if self.parts.random else ()
+        found = (RANDOM_NOTE,) if self.parts.random else ()
+        if recipe.evaluations_per_chunk < FEW_EVALUATIONS:
+            found += (FEW_NOTE.format(recipe.evaluations_per_chunk),)
+        return found
 
     def split(self, request: Request, recipe: Recipe) -> Iterator[Chunk]:
         """Pieces of at most 120 tokens, or the recipe's max_chars if that is less, cut by the released rules."""
