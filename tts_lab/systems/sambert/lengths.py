@@ -92,7 +92,7 @@ class MeasuredSambert(SambertHiFiGAN):
         )  # fmt: skip
 
     def speaker(self, request: Request, recipe: Recipe) -> Prompt:
-        return Prompt("random", torch.zeros(1, 1, device="cpu"), {"voice": "random"})
+        return Prompt("random", torch.zeros(1, 1), {"voice": "random"})
 
     def split(self, request: Request, recipe: Recipe) -> Iterator[Chunk]:
         """A piece for each pair of lengths. Pieces as long as each other are all alike."""

@@ -232,8 +232,8 @@ def as_semantic(chunk: Chunk, units: tuple[str, ...], plan: Plan, prosody: Proso
     kept = {"text": plan.text, "speaker": plan.speaker, "emotion": plan.emotion,
             "pitch": prosody.pitch, "energy": prosody.energy}  # fmt: skip
     codes = {name: x.cpu() for name, x in kept.items()}
-    codes["band"] = torch.tensor([[plan.bands[0]]], device="cpu")
-    codes["syllable"] = torch.tensor([syllable_numbers(units)], device="cpu")
+    codes["band"] = torch.tensor([[plan.bands[0]]])
+    codes["syllable"] = torch.tensor([syllable_numbers(units)])
     return Semantic(chunk, units, plan.durations[0], plan.frames[0], codes, unknown, syllables)
 
 

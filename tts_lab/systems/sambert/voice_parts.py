@@ -59,5 +59,5 @@ class VoiceParts:
 
 def released_sizes(speakers: tuple[str, ...] = SPEAKERS) -> SambertConfig:
     """The 16 kHz model's sizes, for the tables of the released voices."""
-    rows = (len(symbols) for symbols in tables(speakers).values())
-    return SambertConfig(*rows)
+    sy, tone, flag, word, emotion, speaker = (len(symbols) for symbols in tables(speakers).values())
+    return SambertConfig(sy, tone, flag, word, emotion, speaker)
