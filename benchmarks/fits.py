@@ -16,7 +16,15 @@ from tts_lab.experiments.vram import vram
 RESULT = ROOT / "data" / "measured" / "fits.json"
 RECIPES = {
     "indextts2-public": ("as-released",),
-    "indextts2": ("as-released", "article-original", "article-recommended", "fits-8gb", "fits-4gb", "fits-2gb"),
+    "indextts2": (
+        "as-released",
+        "article-original",
+        "article-recommended",
+        "fits-8gb",
+        "fits-4gb",
+        "fits-2gb",
+        "smallest",
+    ),
     "mini": ("default",),
 }
 CARDS = ("rtx3070", "4gb", "2gb")

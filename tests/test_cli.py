@@ -51,6 +51,8 @@ def speak(run, *args, **kwargs):
 
 
 def launch(args, extra="", **kwargs):
+    # A test run that was started in the background ignores interrupts, and would hand that on.
+    extra = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{extra}"
     code = LAUNCH.format(here=str(HERE), root=str(HERE.parent), extra=extra)
     return subprocess.Popen(
         [sys.executable, "-c", code, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs

@@ -86,7 +86,7 @@ def test_guidance_must_be_finite_and_in_range(guidance):
         ({"solver": 1}, "solver must be one of"),
         ({"precision": "int8"}, "precision must be one of fp32, fp16, bf16"),
         ({"checkpointing": 1}, "checkpointing must be true or false"),
-        ({"offload": False}, "offload must be one of none, voice, stage"),
+        ({"offload": False}, "offload must be one of none, voice, stage, layers"),
         ({"max_chars": 9}, "max_chars must be from 10 to 500"),
         ({"temperature": 2.1}, "temperature .* from 0 to 2"),
         ({"crossfade_ms": -1}, "crossfade_ms .* from 0 to 500"),

@@ -91,8 +91,8 @@ LEVERS: dict[str, tuple[Check, str]] = {
     "cache": (one_of("static", "growing"), "key-value cache: reserved at full length, or grown as needed"),
     "checkpointing": (switch, "recompute activations in a backward pass instead of keeping them"),
     "offload": (
-        one_of("none", "voice", "stage"),
-        "what leaves the device: nothing, what only a reference clip needs, or every stage that is idle",
+        one_of("none", "voice", "stage", "layers"),
+        "what leaves the device: nothing, what only a reference clip needs, every idle stage, or every idle layer",
     ),
     "tile": (whole(0, 8192), "mel frames that the vocoder takes at once, with an exact overlap; 0 takes all"),
     "crossfade_ms": (real(0, 500), "overlap of neighbouring pieces of speech, in milliseconds"),
@@ -316,7 +316,7 @@ _RELEASED = Recipe(steps=25, schedule="uniform", guidance=0.7, beams=3, max_char
 _RESIDENT = Recipe(precision="fp16", max_chars=120)
 _VOICE_LEAVES = _RESIDENT.replace(offload="voice", tile=256)
 _ONE_STAGE = _RESIDENT.replace(offload="stage", tile=256)
-_SMALLEST = _ONE_STAGE.replace(tile=64, guidance_mode="sequential", max_chars=30)
+_SMALLEST = _ONE_STAGE.replace(offload="layers", tile=64, guidance_mode="sequential")
 
 # The article's rows add up, each to the one above. Its text gives no guidance: 0.7 is IndexTTS-2's released setting.
 PRESETS: dict[str, tuple[Recipe, str]] = {
@@ -325,7 +325,10 @@ PRESETS: dict[str, tuple[Recipe, str]] = {
     "fits-8gb": (_RESIDENT, "all in fp16 and nothing leaves the card: the fastest that an 8 GB card holds"),
     "fits-4gb": (_VOICE_LEAVES, "fits-8gb, but what only a reference clip needs leaves the card; vocoder in tiles"),
     "fits-2gb": (_ONE_STAGE, "one stage on the card at a time, in fp16; vocoder in tiles"),
-    "smallest": (_SMALLEST, "fits-2gb with small tiles, short pieces, and guidance one after the other"),
+    "smallest": (
+        _SMALLEST,
+        "one layer on the card at a time: least memory, and weights cross the bus at every use",
+    ),
     "as-released": (_RELEASED, "IndexTTS-2's own settings: fp32, 25 steps, guidance 0.7, three beams"),
     "article-original": (_ORIGINAL, "the article's starting point: 100 steps in fp32, text in one piece"),
     "article-30-steps": (_THIRTY, "article-original with 30 steps"),

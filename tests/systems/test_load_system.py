@@ -22,7 +22,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     found: list[Any] = []
 
     class Made:
-        def __init__(self, networks: Any, device: str) -> None:
+        def __init__(self, networks: Any, device: str, stored: dict[str, Any]) -> None:
             found.append((networks, device))
 
         def about_voices(self) -> dict[str, str]:

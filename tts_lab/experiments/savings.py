@@ -37,6 +37,11 @@ OURS: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("one stage at a time", "transfers for each piece", {"offload": "stage"}),
     ("vocoder and conditioners in tiles", "overlaps computed twice", {"tile": 256}),
     ("guidance one half after the other", "smaller kernels", {"guidance_mode": "sequential"}),
+    (
+        "one layer at a time, small tiles",
+        "every weight crosses the bus at every use",
+        {"offload": "layers", "tile": 64},
+    ),
 )
 
 

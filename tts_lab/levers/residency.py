@@ -15,6 +15,7 @@ from typing import TypeVar, cast
 import torch
 from torch import nn
 
+from tts_lab.levers.streaming import Stream, pinned
 from tts_lab.memory.flush import empty_cache
 
 M = TypeVar("M", bound=nn.Module)
@@ -25,40 +26,59 @@ class Residency:
     """Lends a device copies of a system's stages, whose originals stay in the computer's memory.
 
     An original is never changed, so that one recipe's precision leaves no trace in the next one's.
-    lends: whether there are copies; None: on any device but the CPU. on_copy: called with an original and its new copy.
+    lends: whether there are copies; None: on any device but the CPU. on_copy: called with an original, what of it has
+    come to the device, and that part's path ("" for all).
     """
 
     def __init__(
         self, device: torch.device | str, *, lends: bool | None = None,
-        on_copy: Callable[[nn.Module, nn.Module], None] | None = None,
+        on_copy: Callable[[nn.Module, nn.Module, str], None] | None = None,
     ) -> None:  # fmt: skip
         self.device = torch.device(device)
         self.lends = self.device.type != "cpu" if lends is None else lends
         self.on_copy = on_copy
+        self._waiting: dict[tuple[nn.Module, str], nn.Module] = {}  # what is streamed, in the computer's memory
         self._copies: dict[tuple[nn.Module, str], nn.Module] = {}  # modules hash by identity
 
     @contextmanager
     def use(self, original: M, precision: str = "fp32", offload: str = "none") -> Iterator[M]:
         """The stage, ready on the device.
 
-        offload: "none" keeps it there; "after" lets it leave when it is done; "stage" has every other one leave before.
+        offload: "none" keeps it there; "after" lets it leave when it is done; "stage" has every other one leave before;
+        "layers" besides brings its own weights only layer by layer (`levers.streaming`).
         precision: of PRECISIONS. Where nothing is lent, the original itself is used, whatever the two levers say.
         """
         if not self.lends:
             yield original
             return
         key = (original, precision)
-        self._evict(key, everything_else=offload == "stage")
+        self._evict(key, everything_else=offload in ("stage", "layers"))
+        if offload == "layers":
+            self._copies.pop(key, None)
+            with self._streamed(original, precision) as streamed:
+                yield cast(M, streamed)
+            empty_cache()
+            return
         if key not in self._copies:
             self._copies[key] = copy.deepcopy(original).to(self.device, PRECISIONS[precision])
             if self.on_copy:
-                self.on_copy(original, self._copies[key])
+                self.on_copy(original, self._copies[key], "")
         try:
             yield cast(M, self._copies[key])
         finally:
             if offload != "none":
                 del self._copies[key]
                 empty_cache()  # a stage's segments rarely suit the next one's
+
+    def _streamed(self, original: nn.Module, precision: str) -> Stream:
+        """The stage with its weights in the computer's memory, in the number format to compute in."""
+        key = (original, precision)
+        if key not in self._waiting:
+            self._waiting[key] = pinned(copy.deepcopy(original).to(PRECISIONS[precision]))
+        told = self.on_copy
+        return Stream(
+            self._waiting[key], self.device, (lambda part, path: told(original, part, path)) if told else None
+        )  # fmt: skip
 
     def resident(self) -> tuple[nn.Module, ...]:
         """Originals of the stages that have a copy on the device."""

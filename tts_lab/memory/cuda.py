@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,11 +13,12 @@ from typing import Any
 
 import torch
 
-from tts_lab.errors import LabError, OutputError
+from tts_lab.errors import LabError
 from tts_lab.memory.cards import Card, find_card
 from tts_lab.memory.meter import DeviceMeter
 from tts_lab.memory.replayed import Verdict
 from tts_lab.memory.report import MemoryReport, StageReport
+from tts_lab.whole import whole
 
 HISTORY_EVENTS = 1_000_000
 
@@ -118,16 +118,10 @@ class CudaMeter(DeviceMeter):
         if not self.history:
             raise LabError("No history was recorded: make the meter with history=True.")
         path = Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
-            torch.cuda.memory._dump_snapshot(str(temporary))
-            os.replace(temporary, path)
-        except OSError as error:
-            raise OutputError(
-                f"The snapshot {path} cannot be written ({error.strerror}): choose another folder."
-            ) from None
+            with whole(path, "snapshot") as part:
+                torch.cuda.memory._dump_snapshot(str(part))
         finally:
-            temporary.unlink(missing_ok=True)
             torch.cuda.memory._record_memory_history(enabled=None, device=self.index)
         return path
 

@@ -7,7 +7,6 @@ question to the same log.
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tts_lab.errors import LabError, OutputError
+from tts_lab.errors import LabError
+from tts_lab.whole import whole
 
 CATEGORIES = ("weight", "activation", "cache", "workspace")
 FORMAT = 2
@@ -182,17 +182,8 @@ class EventLog:
     def save(self, path: str | Path) -> Path:
         """Write the log as one compressed file (numpy's npz). Raises OutputError where it cannot be written."""
         path = Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            with temporary.open("wb") as file:
-                np.savez_compressed(file, allow_pickle=False, **_packed(self))
-            os.replace(temporary, path)
-        except OSError as error:
-            raise OutputError(
-                f"The event log {path} cannot be written ({error.strerror}): choose another folder."
-            ) from None
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole(path, "event log") as part, part.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **_packed(self))
         return path
 
     @classmethod

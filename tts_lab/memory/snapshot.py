@@ -5,12 +5,10 @@ The format is that of `torch.cuda.memory._dump_snapshot`; the viewer is https://
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
 
-from tts_lab.errors import OutputError
 from tts_lab.memory.allocator import Allocator
 from tts_lab.memory.allocator_settings import Settings
 from tts_lab.memory.allocator_state import snapshot
@@ -18,6 +16,7 @@ from tts_lab.memory.blocks import Block
 from tts_lab.memory.cards import Card
 from tts_lab.memory.events import Event, EventLog
 from tts_lab.memory.replay import ENDLESS
+from tts_lab.whole import whole
 
 
 def snapshot_of(log: EventLog, card: Card, settings: Settings | None = None) -> dict[str, Any]:
@@ -46,14 +45,8 @@ def snapshot_of(log: EventLog, card: Card, settings: Settings | None = None) -> 
 def write_snapshot(log: EventLog, card: Card, path: str | Path, settings: Settings | None = None) -> Path:
     """Write `snapshot_of` as a pickle. Raises OutputError where it cannot be written."""
     path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole(path, "snapshot") as part:
         part.write_bytes(pickle.dumps(snapshot_of(log, card, settings)))
-        os.replace(part, path)
-    except OSError as error:
-        raise OutputError(f"The snapshot {path} cannot be written ({error.strerror}): choose another folder.") from None
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

@@ -104,8 +104,9 @@ def _draw_timeline(axes: Axes, report: MemoryReport) -> None:
         top = max(top, 1.12 * limit)
         axes.axhline(limit, color=VERDICT["out_of_memory"], linestyle="--", linewidth=1.2)
         axes.text(
-            events[-1], limit, "what the card has for PyTorch ", ha="right", va="bottom", fontsize=9, color="#B00020"
-        )
+            events[-1], limit, "what the card has for PyTorch ", ha="right", va="bottom", fontsize=9,
+            color=VERDICT["out_of_memory"], bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.5},
+        )  # fmt: skip
     axes.set(xlim=(0, max(int(events[-1]), 1)), ylim=(0, top), ylabel=f"{name} allocated")
     axes.set_xlabel("order of allocations, not time; a loop's equal passes are drawn once")
     _draw_stage_names(axes, report, top)
@@ -135,14 +136,19 @@ def _draw_stage_names(axes: Axes, report: MemoryReport, top: float) -> None:
 def _annotate_peak(axes: Axes, report: MemoryReport, unit: float) -> None:
     peak = max(report.timeline, key=lambda point: point.allocated)
     where = next((each for each in report.alive.largest if each.category != "weight"), None)
-    what = f"\nlargest: {where.module or where.operator}" if where else ""
+    what = f"\nlargest: {_short(where.module or where.operator)}" if where else ""
     label = f"peak {report.peak_allocated / unit:,.2f} in {peak.stage or 'the run'}{what}"
-    beside = 0.03 if peak.event > 0.45 * report.timeline[-1].event else 0.55
+    beside = 0.03 if peak.event > 0.45 * report.timeline[-1].event else 0.42
     axes.annotate(
-        label, (peak.event, peak.allocated / unit), xytext=(beside, 0.66), ha="left",
+        label, (peak.event, peak.allocated / unit), xytext=(beside, 0.5), ha="left",
         textcoords="axes fraction", fontsize=9, va="top", arrowprops={"arrowstyle": "->", "color": INK},
         bbox={"facecolor": "white", "edgecolor": SOFT, "linewidth": 0.5, "alpha": 0.9, "pad": 2},
     )  # fmt: skip
+
+
+def _short(path: str, most: int = 40) -> str:
+    """The end of a dotted path, so long that it fits into the figure."""
+    return path if len(path) <= most else "…" + path[-most:].partition(".")[2]
 
 
 def _draw_stages(axes: Axes, report: MemoryReport) -> None:

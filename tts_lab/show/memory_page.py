@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +14,7 @@ from tts_lab.memory.allocator_state import format_size
 from tts_lab.memory.report import MemoryReport
 from tts_lab.memory.summary import SIGNS, WORDS, mib
 from tts_lab.show.memory_figure import KIND, NAME
+from tts_lab.whole import whole
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 1000, 300, 84, 26, 18
 CATEGORY = {kind: f"c-{kind}" for kind in KIND}
@@ -40,14 +40,8 @@ def write_page(report: MemoryReport, path: str | Path) -> Path:
     path = Path(path)
     if path.suffix.lower() not in (".html", ".htm"):
         raise OutputError(f"{path} does not end in .html; name the page with it.")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole(path, "page") as part:
         part.write_text(memory_page(report), encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise OutputError(f"The page {path} cannot be written ({error.strerror}): choose another folder.") from None
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

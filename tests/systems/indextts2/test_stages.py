@@ -149,6 +149,7 @@ def test_the_emotion_of_a_clip_is_taken_in_the_share_that_is_asked_for(
         ({"emotion": "hapy"}, "has no emotion 'hapy'"),
         ({"emotion_weights": (1.0, 0.0)}, "eight weights"),
         ({"emotion_weights": (-1.0, *[0.0] * 7)}, "eight weights"),
+        ({"emotion_weights": (0.9, 0.9, *[0.0] * 6)}, "add up to 1.8; 1.5 is the most"),
         ({"emotion": "happy", "emotion_weights": (0.0,) * 8}, "in several ways"),
         ({"emotion_text": "我很高兴"}, "not among the weights"),
     ],

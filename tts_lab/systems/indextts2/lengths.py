@@ -83,7 +83,7 @@ class MeasuredIndexTTS2(IndexTTS2):
         names = {module: name for name, module in self._modules.items()}
         # A run on the CPU that is traced lends copies too, and so does what a card does.
         self.home = Residency(
-            meter.device, lends=True, on_copy=lambda original, new: meter.place(new, names[original])
+            meter.device, lends=True, on_copy=lambda of, new, path: meter.place(new, f"{names[of]}.{path}".strip("."))
         )  # fmt: skip
 
     def split(self, request: Request, recipe: Recipe) -> Iterator[Chunk]:

@@ -39,6 +39,7 @@ MOST_TOKENS = 120  # of one piece of text, as released
 CODES_PER_TOKEN = 40  # 0.8 s: more than any speaker takes; bounds the cache that is reserved
 MADE_UP_CODES = 5  # for each token, where weights are random and never say that speech is over
 CONDITIONER_TILE = 64  # positions that a conditioner subsamples at once, where the recipe tiles
+MOST_EMOTION = 1.5  # sum of the eight weights that a user may give, as in the public program's page
 SEMANTIC_SALT = 0x5EED
 KEPT_VOICES = 8
 FULL_PRECISION = ("codec", "campplus")  # near ties decide a token; stored variances may leave the range of fp16
@@ -247,3 +248,8 @@ def _check_emotion(request: Request) -> None:
         raise VoiceError(f"indextts2 has no emotion {request.emotion!r}; it knows {', '.join(EMOTIONS)}.")
     if request.emotion_weights is not None:
         tempered(request.emotion_weights, alpha=request.emotion_strength)
+        if sum(request.emotion_weights) > MOST_EMOTION:
+            raise VoiceError(
+                f"The eight weights of an emotion add up to {sum(request.emotion_weights):g}; "
+                f"{MOST_EMOTION:g} is the most that makes sense, and the model takes 0.8 of it."
+            )

@@ -84,7 +84,9 @@ class MeasuredMini(Mini):
         self.lengths = lengths
         names: dict[nn.Module, str] = {model.semantic: "semantic", model.acoustic: "acoustic", vocoder: "vocoder"}
         # A run on the CPU that is traced lends copies too, and so does what a card does.
-        self.home = Residency(meter.device, lends=True, on_copy=lambda original, new: meter.place(new, names[original]))
+        self.home = Residency(
+            meter.device, lends=True, on_copy=lambda of, new, path: meter.place(new, f"{names[of]}.{path}".strip("."))
+        )
 
     def split(self, request: Request, recipe: Recipe) -> Iterator[Chunk]:
         """A piece for each pair of lengths. Pieces as long as each other are all alike."""
