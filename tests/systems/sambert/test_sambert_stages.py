@@ -308,7 +308,7 @@ def log(recipe: Recipe, device: str = "meta", pieces: tuple[tuple[int, int], ...
     "levers",
     [
         {}, {"attention": "math"}, {"offload": "stage"}, {"offload": "voice"}, {"tile": 8}, {"precision": "fp16"},
-        {"precision": "bf16", "offload": "stage", "tile": 16},
+        {"precision": "bf16", "offload": "stage", "tile": 16}, {"offload": "layers", "tile": 8},
     ],
 )  # fmt: skip
 def test_meta_equals_the_cpu_event_for_event(levers: dict[str, Any], pitch: bool) -> None:
@@ -341,6 +341,12 @@ def test_memory_does_not_depend_on_the_length_beyond_a_piece() -> None:
     assert peak("sambert", 6000) == pytest.approx(peak("sambert", 600), rel=0.001)
     assert peak("sambert", 600) == pytest.approx(peak("sambert", 39.9), rel=0.02)  # whose pieces are a little shorter
     assert peak("sambert", 30) < 160
+
+
+def test_layers_leave_as_stages() -> None:
+    layers, stage = (peak("sambert", 30, recipe=Recipe(offload=where)) for where in ("layers", "stage"))
+    assert layers == stage
+    assert any("works as offload stage" in note for note in vram("sambert", "8gb", Recipe(offload="layers")).notes)
 
 
 def test_levers_that_save_do() -> None:

@@ -88,7 +88,7 @@ class MeasuredSambert(SambertHiFiGAN):
             meter.host(module)
         # A run on the CPU that is traced lends copies too, and so does what a card does.
         self.home = Residency(
-            meter.device, lends=True, on_copy=lambda original, new: meter.place(new, names[original])
+            meter.device, lends=True, on_copy=lambda of, new, path: meter.place(new, f"{names[of]}.{path}".strip("."))
         )  # fmt: skip
 
     def speaker(self, request: Request, recipe: Recipe) -> Prompt:

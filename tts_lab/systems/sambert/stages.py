@@ -36,6 +36,8 @@ from tts_lab.types import Chunk, Mel, Prompt, Request, Semantic, Wave
 
 RANDOM_NOTE = "The weights are random: memory and time are those of the real system, the sound means nothing."
 SILENT_LEVERS = ("steps", "solver", "schedule", "guidance", "guidance_mode", "temperature", "beams", "cache")
+# The decoder reads layers without calling them, and no stage has more than 50 MiB of weights: whole stages leave.
+OFFLOAD = {"voice": "none", "layers": "stage"}
 Loader = Callable[[], VoiceParts]
 
 
@@ -135,6 +137,8 @@ class SambertHiFiGAN:
             )
         if recipe.offload == "voice":
             found.append("offload voice changes nothing: sambert has no part that only a reference clip needs.")
+        if recipe.offload == "layers":
+            found.append("offload layers works as offload stage: sambert's stages are too small to come in layers.")
         return tuple(found)
 
     # --- the speech ---
@@ -210,7 +214,7 @@ class SambertHiFiGAN:
         """A network, where and as the recipe wants it."""
         module = self.parts(voice).modules()[part]
         set_attention_kernel(module, recipe.attention)
-        return self.home.use(module, recipe.precision, "none" if recipe.offload == "voice" else recipe.offload)
+        return self.home.use(module, recipe.precision, OFFLOAD.get(recipe.offload, recipe.offload))
 
 
 def _like(x: Tensor, module: nn.Module) -> Tensor:
