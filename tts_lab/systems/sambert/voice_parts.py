@@ -47,7 +47,7 @@ class VoiceParts:
             last = made.acoustic.variance_adaptor.duration_predictor.fc
             with torch.no_grad():
                 last.bias.fill_(math.log(1 + MADE_UP_FRAMES))
-                last.weight.mul_(8)  # so that phones differ in length
+                last.weight.mul_(25)  # so that phones differ in length
         for module in made.modules().values():
             module.eval().requires_grad_(False)
         return made
