@@ -176,15 +176,16 @@ def recipes() -> None:
 @app.command()
 @tells_why
 def fetch(
-    system: Annotated[str, typer.Argument(help="Whose released weights: indextts2.", show_default=False)],
+    system: Annotated[str, typer.Argument(help="Whose weights: indextts2, sambert.", show_default=False)],
     to: Annotated[Path | None, typer.Option(help="Folder to put them in.", show_default=False)] = None,
     accept_licence: Annotated[bool, typer.Option("--accept-licence", help="Accept the terms that are shown.")] = False,
     only: Annotated[list[str] | None, typer.Option(help="Only these files: codec, emotion, ...; repeatable.")] = None,
+    voice: Annotated[str | None, typer.Option(help="Only this voice of sambert: zhibei, 知雁, ...")] = None,
 ) -> None:
-    """Download the released weights of a system, after showing their terms."""
+    """Download the released weights of a system after showing their terms, or say how to get them and check them."""
     from tts_lab.commands.fetch import run
 
-    run(system, to, accept_licence, tuple(only or ()))
+    run(system, to, accept_licence, tuple(only or ()), voice)
 
 
 @app.command()

@@ -133,6 +133,9 @@ def checked(system: System, request: Request) -> Request:
         raise VoiceError(f"{system.name} has no voice of its own; give the clip of one as the reference.")
     if request.voice is None:
         return dataclasses.replace(request, voice=system.voices[0])
+    named = getattr(system, "named", None)
+    if named:  # a system whose voices have other names too
+        return dataclasses.replace(request, voice=named(request.voice))
     if request.voice not in system.voices:
         raise VoiceError(
             f"{system.name} has no voice {request.voice!r}{_nearest(request.voice, system.voices)}; "

@@ -7,6 +7,7 @@ from the sound to the text.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,14 +49,18 @@ class Request:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A piece of the text that is spoken in one go, with the seed of its draws. units: its text units, where the system
-    has cut it by these."""
+    """A piece of the text that is spoken in one go, with the seed of its draws.
+
+    units: its text units, where the system has cut it by these. pause: seconds of silence after it, where the system
+    leaves them between sentences.
+    """
 
     text: str
     index: int
     seed: int
     speed: float = 1.0
     units: tuple[str, ...] = ()
+    pause: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,8 @@ class Semantic:
     """What is to be said and how, in the system's own codes; `frames` is the number of mel frames t it stands for.
 
     units: names of the n text units; durations: mel frames of each (sum = frames); codes: name -> tensor (b, n, ...);
-    unknown: characters of the text that have no reading and were left out.
+    unknown: characters of the text that have no reading and were left out; syllables: pinyin of each, where the system
+    says how it read the text.
     """
 
     chunk: Chunk
@@ -81,17 +87,28 @@ class Semantic:
     frames: int
     codes: Mapping[str, Tensor] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
+    syllables: tuple[str, ...] = ()
+
+
+NEPER = 20 / math.log(10)  # dB of one unit of a natural logarithm
 
 
 @dataclass(frozen=True)
 class Mel:
-    """Log-mel spectrogram. values: (b, m, t) float32, natural logarithm. evaluations: model calls it took."""
+    """Log-mel spectrogram. values: (b, m, t). evaluations: model calls it took.
+
+    decibels: what one unit of `values` stands for; by default they are natural logarithms. None: the model's own
+    scale, whose bands were levelled one by one when it was taught, so that no decibels can be told. `extra` holds what
+    only one system needs.
+    """
 
     values: Tensor
     sample_rate: int
     hop_length: int
     evaluations: int
     semantic: Semantic
+    decibels: float | None = NEPER
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

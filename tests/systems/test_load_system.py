@@ -37,7 +37,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def test_names() -> None:
-    assert list(SYSTEMS) == ["mini", "indextts2"]
+    assert list(SYSTEMS) == ["mini", "indextts2", "sambert"]
 
 
 def test_weights_from_a_folder_random_or_where_fetch_puts_them(loaded, monkeypatch, tmp_path: Path) -> None:

@@ -27,8 +27,9 @@ class Label:
 def labels(mel: Mel, chinese: bool = False) -> list[Label]:
     """Labels of a mel, marks left out; empty where the system gives no durations.
 
-    Units are grouped by the code `syllable` (b, n; -1 is a mark). A syllable is written in pinyin where the front end
-    finds as many in the text as were spoken, else by its units. chinese: write its character instead of its pinyin.
+    Units are grouped by the code `syllable` (b, n; -1 is a mark). A syllable is written in pinyin where the system says
+    how it was read, or the front end finds as many in the text as were spoken, else by its units. chinese: write its
+    character instead of its pinyin.
     """
     semantic = mel.semantic
     if not semantic.units or len(semantic.units) != len(semantic.durations):
@@ -75,6 +76,8 @@ def _names(semantic: Semantic, groups: list[list[int]], chinese: bool) -> list[s
     read = _read(semantic.chunk.text) if "syllable" in semantic.codes else ()
     if len(read) == len(groups):
         return [syllable.text if chinese else _pinyin(syllable.pinyin) for syllable in read]
+    if len(semantic.syllables) == len(groups):
+        return [_pinyin(syllable) for syllable in semantic.syllables]
     units = ["".join(semantic.units[i] for i in group) for group in groups]
     return ["".join(DRAWABLE.get(symbol, symbol) for symbol in unit) for unit in units]
 

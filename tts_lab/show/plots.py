@@ -6,7 +6,6 @@ Axes: m mel bands, t mel frames, s samples.
 from __future__ import annotations
 
 import io
-import math
 import os
 import secrets
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from tts_lab.audio.mel import MEL_22K, MelSpec
 from tts_lab.errors import OutputError
 from tts_lab.receipt import Receipt
 from tts_lab.show.labels import Label, labels, mels_to_hz_ticks
-from tts_lab.types import Speech, Wave
+from tts_lab.types import NEPER, Mel, Speech, Wave
 
 PICTURES = (".png", ".svg", ".pdf")
 FLOOR_DB = -70.0
@@ -77,7 +76,7 @@ def mel_figure(
     lower = figure.add_subplot(grid[1, 0], sharex=upper)
     _draw_wave(upper, waves, fade)
     image = _draw_mel(lower, placed := _place(waves, fade), spec)
-    figure.colorbar(image, cax=figure.add_subplot(grid[1, 1]), label="level (dB)")
+    figure.colorbar(image, cax=figure.add_subplot(grid[1, 1]), label=level_label(waves[0].mel))
     _draw_labels(lower, placed)
     return figure
 
@@ -137,9 +136,14 @@ def chinese_font() -> str | None:
     return next((name for name in CHINESE_FONTS if name in installed), None)
 
 
-def decibels(values: np.ndarray, loudest: float) -> np.ndarray:
-    """Natural-log mel (m, t) -> dB below `loudest` (a natural logarithm too), not lower than `FLOOR_DB`."""
-    return np.maximum((values - loudest) * (20 / math.log(10)), FLOOR_DB)
+def decibels(values: np.ndarray, loudest: float, unit: float = NEPER) -> np.ndarray:
+    """Log-mel (m, t) -> dB below `loudest`, not lower than `FLOOR_DB`. unit: dB of one unit of either."""
+    return np.maximum((values - loudest) * unit, FLOOR_DB)
+
+
+def level_label(mel: Mel) -> str:
+    """What the colours of a mel stand for."""
+    return "level (the model's own scale)" if mel.decibels is None else "level (dB)"
 
 
 def _place(waves: Sequence[Wave], fade: int) -> list[_Placed]:
@@ -167,16 +171,19 @@ def _draw_wave(axes: Axes, waves: Sequence[Wave], fade: int) -> None:
 
 def _draw_mel(axes: Axes, placed: list[_Placed], spec: MelSpec) -> Any:
     loudest = max(float(p.wave.mel.values.max()) for p in placed)
+    quietest = min(float(p.wave.mel.values.min()) for p in placed)
+    unit = placed[0].wave.mel.decibels
+    low, high = (quietest, loudest) if unit is None else (FLOOR_DB, 0.0)
     for p in placed:
         values = p.wave.mel.values[0].float().cpu().numpy()
         end = p.start + values.shape[1] * p.wave.mel.hop_length / p.wave.mel.sample_rate
         image = axes.imshow(
-            decibels(values, loudest),
+            values if unit is None else decibels(values, loudest, unit),
             origin="lower",
             aspect="auto",
             cmap="BuPu",
-            vmin=FLOOR_DB,
-            vmax=0,
+            vmin=low,
+            vmax=max(high, low + 1e-6),
             interpolation="nearest",
             extent=(p.start, end, 0, values.shape[0]),
         )

@@ -18,9 +18,16 @@ if TYPE_CHECKING:
     from tts_lab.recipe import Recipe
     from tts_lab.types import System
 
-SYSTEMS: dict[str, str] = {"mini": "tts_lab.systems.mini", "indextts2": "tts_lab.systems.indextts2"}
+SYSTEMS: dict[str, str] = {
+    "mini": "tts_lab.systems.mini",
+    "indextts2": "tts_lab.systems.indextts2",
+    "sambert": "tts_lab.systems.sambert",
+}
 # Ways to hold a system's memory that are only for study: they run with lengths and cannot speak.
-STUDIES: dict[str, str] = {"indextts2-public": "tts_lab.systems.indextts2.public"}
+STUDIES: dict[str, str] = {
+    "indextts2-public": "tts_lab.systems.indextts2.public",
+    "sambert-public": "tts_lab.systems.sambert.public",
+}
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 

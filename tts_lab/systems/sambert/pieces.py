@@ -6,6 +6,7 @@ is too long. A piece of SSML is SSML again: whatever `front_end.analyse` reads, 
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,12 +15,15 @@ from itertools import accumulate, pairwise
 from tts_lab.errors import RecipeError, TextError
 from tts_lab.systems.sambert.front_end import analyse
 from tts_lab.systems.sambert.ssml import Segment, read_ssml, write_ssml
-from tts_lab.text.split import SHORTEST, sentences, split_text
+from tts_lab.text.split import CLOSERS, SHORTEST, STOPS, sentences, split_text
 
 MAX_UNITS = 800  # rows of the encoder's table of positions (max_len); the end mark takes none
 FEWEST_UNITS = 50  # more than any one character needs
 SENTENCE_PAUSE = 0.28  # seconds between two sentences (KAN-TTS, bin/text_to_wav.py)
 FINAL_PAUSE = 0.05  # seconds after the last
+CLOSING = 16  # characters at a piece's end among which its last mark is
+SAID = re.compile(rf"[{re.escape(''.join(STOPS))}][{re.escape(CLOSERS)}\s]*\Z")
+SPACE = re.compile(r"\s+")
 
 Span = tuple[int, int]
 
@@ -33,11 +37,23 @@ def split_pieces(text: str, max_chars: int = 60, max_units: int = MAX_UNITS) -> 
     Raises RecipeError for a limit out of range and TextError for malformed SSML, both before any piece is made, and
     TextError in place of the first piece where nothing can be spoken.
     """
+    _check(max_chars, max_units)
+    return (piece for piece, _ in _Splitter.of(text, max_chars, max_units).pieces())
+
+
+def split_with_pauses(text: str, max_chars: int = 60, max_units: int = MAX_UNITS) -> Iterator[tuple[str, float]]:
+    """As `split_pieces`, each piece with the seconds of silence after it: SENTENCE_PAUSE where it ends a sentence, none
+    inside one, FINAL_PAUSE at the end of the text. It reads one piece ahead."""
+    _check(max_chars, max_units)
+    splitter = _Splitter.of(text, max_chars, max_units)
+    return splitter.paused()
+
+
+def _check(max_chars: int, max_units: int) -> None:
     whole = isinstance(max_units, int) and not isinstance(max_units, bool)
     if not whole or not FEWEST_UNITS <= max_units <= MAX_UNITS:
         raise RecipeError(f"A piece can be {FEWEST_UNITS} to {MAX_UNITS} units long, not {max_units!r}.")
     split_text("", max_chars)  # checks the limit
-    return _Splitter.of(text, max_chars, max_units).pieces()
 
 
 @dataclass(frozen=True)
@@ -57,14 +73,29 @@ class _Splitter:
         starts = tuple(accumulate((len(segment.text) for segment in segments), initial=0))[:-1]
         return cls(text, "".join(segment.text for segment in segments), segments, starts, max_chars, max_units)
 
-    def pieces(self) -> Iterator[str]:
+    def pieces(self) -> Iterator[tuple[str, bool]]:
+        """Each piece, and whether a sentence ends with it."""
         found = False
         fitting = (part for span in self._spans() for part in self._fitting(span))
         for span in self._speakable(fitting):
             found = True
-            yield self._marked(span)
+            yield self._marked(span), self._ends_sentence(span[1])
         if not found:
             analyse(self.text)  # raises, naming what is wrong with it
+
+    def paused(self) -> Iterator[tuple[str, float]]:
+        """Each piece, and the seconds of silence after it."""
+        held: tuple[str, bool] | None = None
+        for piece in self.pieces():
+            if held:
+                yield held[0], SENTENCE_PAUSE if held[1] else 0.0
+            held = piece
+        if held:
+            yield held[0], FINAL_PAUSE
+
+    def _ends_sentence(self, at: int) -> bool:
+        said, after = SAID.search(self.plain, max(0, at - CLOSING), at), SPACE.match(self.plain, at)
+        return said is not None or (after is not None and "\n" in after[0])
 
     def _spans(self) -> Iterator[Span]:
         start = 0
