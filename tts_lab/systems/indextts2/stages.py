@@ -77,7 +77,7 @@ class IndexTTS2:
 
     def notes(self, recipe: Recipe) -> tuple[str, ...]:
         """What a receipt must say of this system."""
-        found = (RANDOM_NOTE,) if self.parts.random else ()
+        found: tuple[str, ...] = (RANDOM_NOTE,) if self.parts.random else ()
         if recipe.evaluations_per_chunk < FEW_EVALUATIONS:
             found += (FEW_NOTE.format(recipe.evaluations_per_chunk),)
         return found
