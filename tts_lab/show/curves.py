@@ -32,11 +32,12 @@ def memory_curves(curves: Mapping[str, Points], limits: Mapping[str, float] | No
         )
     sizes = [size for points in curves.values() for _, size in points]
     highest = max([*sizes, *(limits or {}).values()])
-    axes.set_ylim(top=12 * highest / MIB)  # room for the names
+    # Scales before limits: a linear axis would begin below zero, which a logarithmic one cannot show.
+    axes.set(xscale="log", yscale="log", xlabel="seconds of speech", ylabel="MiB at the peak")
+    axes.set_ylim(0.5 * min(sizes) / MIB, 12 * highest / MIB)  # room for the names
     for name, size in (limits or {}).items():
         axes.axhline(size / MIB, color=SOFT, linestyle="--", linewidth=1)
         axes.annotate(name, (axes.get_xlim()[1], size / MIB), ha="right", va="bottom", fontsize=9, color=SOFT)
-    axes.set(xscale="log", yscale="log", xlabel="seconds of speech", ylabel="MiB at the peak")
     longest = max(curves.values(), key=len)
     axes.set_xticks([s for s, _ in longest], [f"{s:g}" for s, _ in longest], minor=False)
     axes.minorticks_off()
