@@ -21,6 +21,7 @@ def memory_curves(curves: Mapping[str, Points], limits: Mapping[str, float] | No
         raise ValueError("no curves to draw")
     figure = Picture(figsize=(9, 4.6), layout="constrained", facecolor="white")
     axes = figure.add_subplot()
+    axes.set(xscale="log", yscale="log", xlabel="seconds of speech", ylabel="MiB at the peak")
     for (name, points), colour in zip(curves.items(), COLOURS * len(curves), strict=False):
         axes.plot(
             [s for s, _ in points],
@@ -36,7 +37,6 @@ def memory_curves(curves: Mapping[str, Points], limits: Mapping[str, float] | No
     for name, size in (limits or {}).items():
         axes.axhline(size / MIB, color=SOFT, linestyle="--", linewidth=1)
         axes.annotate(name, (axes.get_xlim()[1], size / MIB), ha="right", va="bottom", fontsize=9, color=SOFT)
-    axes.set(xscale="log", yscale="log", xlabel="seconds of speech", ylabel="MiB at the peak")
     longest = max(curves.values(), key=len)
     axes.set_xticks([s for s, _ in longest], [f"{s:g}" for s, _ in longest], minor=False)
     axes.minorticks_off()
