@@ -30,7 +30,7 @@ from tts_lab.recipe import Recipe
 from tts_lab.systems import SYSTEMS, run_lengths
 
 RESULT = ROOT / "data" / "measured" / "memory_speed.json"
-LARGEST = list(SYSTEMS)[-1]
+LARGEST = "indextts2"
 REPEATS = 3
 CURVE = (5_000, 10_000, 20_000, 40_000, 80_000, 160_000)  # events
 

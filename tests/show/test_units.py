@@ -68,5 +68,8 @@ def test_curves_are_drawn_in_mebibytes_on_logarithmic_axes() -> None:
     assert set(limit.get_ydata()) == {8192}
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
     assert [label.get_text() for label in axes.get_xticklabels()] == ["4", "60"]
+    low, high = axes.get_ylim()
+    assert 0 < low <= 1  # the lowest point is in sight, and above the highest there is room
+    assert 8192 < high < 10 * 16384
     with pytest.raises(ValueError, match="no curves"):
         memory_curves({})

@@ -21,6 +21,7 @@ def memory_curves(curves: Mapping[str, Points], limits: Mapping[str, float] | No
         raise ValueError("no curves to draw")
     figure = Picture(figsize=(9, 4.6), layout="constrained", facecolor="white")
     axes = figure.add_subplot()
+    axes.set(xscale="log", yscale="log", xlabel="seconds of speech", ylabel="MiB at the peak")
     for (name, points), colour in zip(curves.items(), COLOURS * len(curves), strict=False):
         axes.plot(
             [s for s, _ in points],
