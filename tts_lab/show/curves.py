@@ -21,6 +21,7 @@ def memory_curves(curves: Mapping[str, Points], limits: Mapping[str, float] | No
         raise ValueError("no curves to draw")
     figure = Picture(figsize=(9, 4.6), layout="constrained", facecolor="white")
     axes = figure.add_subplot()
+    # Scales before limits: a linear axis would begin below zero, which a logarithmic one cannot show.
     axes.set(xscale="log", yscale="log", xlabel="seconds of speech", ylabel="MiB at the peak")
     for (name, points), colour in zip(curves.items(), COLOURS * len(curves), strict=False):
         axes.plot(
@@ -33,8 +34,6 @@ def memory_curves(curves: Mapping[str, Points], limits: Mapping[str, float] | No
         )
     sizes = [size for points in curves.values() for _, size in points]
     highest = max([*sizes, *(limits or {}).values()])
-    # Scales before limits: a linear axis would begin below zero, which a logarithmic one cannot show.
-    axes.set(xscale="log", yscale="log", xlabel="seconds of speech", ylabel="MiB at the peak")
     axes.set_ylim(0.5 * min(sizes) / MIB, 12 * highest / MIB)  # room for the names
     for name, size in (limits or {}).items():
         axes.axhline(size / MIB, color=SOFT, linestyle="--", linewidth=1)
