@@ -139,10 +139,10 @@ def claims(only: Iterable[str] | None = None) -> list[Verdict]:
     for name in wanted:
         if name not in known:
             raise LabError(f"There is no claim {name!r}{_near(name, known)}; the claims are {', '.join(known)}.")
-    return [tested(claim) for claim in known.values() if not wanted or claim.id in wanted]
+    return [verdict_on(claim) for claim in known.values() if not wanted or claim.id in wanted]
 
 
-def tested(claim: Claim) -> Verdict:
+def verdict_on(claim: Claim) -> Verdict:
     """Run a claim's experiment and judge."""
     experiment = experiments()[claim.experiment]
     return judge(claim, experiment, experiment.measure(**claim.given))
