@@ -126,7 +126,7 @@ def _beyond(seconds: float, characters: int) -> int:
     return max(run.activations(report, name) for name in ("semantic", "acoustic", "vocoder"))
 
 
-def curve(lengths: tuple[float, ...] = (6.6, 13.2, 26.4, 66.0, 132.0)) -> dict[float, tuple[int, int]]:
+def curve(lengths: tuple[float, ...] = (6.6, 13.2, 26.4, 66.0)) -> dict[float, tuple[int, int]]:
     """Speech in seconds -> bytes beyond the weights, in the longest pieces there can be and in short ones."""
     return {seconds: (_beyond(seconds, ONE_PIECE), _beyond(seconds, PIECES)) for seconds in lengths}
 
