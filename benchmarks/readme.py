@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import claims
 import fits
 import memory_speed
 import validate_memory
@@ -34,6 +35,8 @@ def table(name: str) -> str:
         return markdown(memory_speed.curve(_measured("memory_speed")["curve"]))
     if name == "fits":
         return markdown(fits.table(_measured("fits")))
+    if name == "claims":
+        return markdown(claims.table(_measured("claims")))
     if name == "memory_validated":
         return _validated()
     settings = _measured("voice_quality")["settings"]

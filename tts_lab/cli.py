@@ -1,4 +1,4 @@
-"""The command line: `tts-lab speak | vram | voices | recipes | fetch | doctor`.
+"""The command line: `tts-lab speak | vram | claims | voices | recipes | fetch | doctor`.
 
 Results go to stdout, progress and complaints to stderr. What is the input's fault is one sentence and exit code 2.
 Nothing heavy is imported before a command needs it: `--help` must be instant.
@@ -135,6 +135,18 @@ def vram(
     named, moved = tuple(card or ("rtx3070",)), tuple(levers or ())
     question = Question(system, named, recipe, moved, seconds, reference_seconds, alloc_conf)
     run(question, Files(page, figure, snapshot, save_log), as_json)
+
+
+@app.command()
+@tells_why
+def claims(
+    only: Annotated[list[str] | None, typer.Option(help="Only the claim of this id; may be given again.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as a list of JSON objects.")] = False,
+) -> None:
+    """Test what the article says of memory and time, statement by statement."""
+    from tts_lab.commands.claims import run
+
+    run(tuple(only or ()), as_json)
 
 
 @app.command()

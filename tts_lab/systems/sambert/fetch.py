@@ -31,8 +31,8 @@ class Wanted:
         """What a person does to get it, in order."""
         return (
             f"Read {PAGE.format(model=self.voice.model)}",
-            f"Download voices.zip, or the folder voices/, from {FILES.format(model=self.voice.model)} (about 70 to 250 "
-            "MB; resource.zip is the closed front end's, and is not needed)",
+            f"Download voices.zip, or the folder voices/, from {FILES.format(model=self.voice.model)} "
+            "(resource.zip is the closed front end's, and is not needed)",
             f"Put it into {self.folder}",
         )
 
