@@ -1,4 +1,4 @@
-"""The command line: `tts-lab speak | vram | claims | voices | recipes | fetch | doctor`.
+"""The command line: `tts-lab speak | vram | fit | claims | voices | recipes | fetch | doctor`.
 
 Results go to stdout, progress and complaints to stderr. What is the input's fault is one sentence and exit code 2.
 Nothing heavy is imported before a command needs it: `--help` must be instant.
@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tts_lab.errors import LabError, OutputError, TextError, VoiceError
+from tts_lab.errors import LabError, OutputError, RecipeError, TextError, VoiceError
 
 if TYPE_CHECKING:
     from tts_lab.receipt import Receipt
     from tts_lab.recipe import Recipe
-    from tts_lab.types import System, Wave
+    from tts_lab.types import Request, System, Wave
 
 BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
 SPEECH = Path("speech.wav")
@@ -87,11 +87,16 @@ def speak(
     emotion_text: Annotated[str | None, typer.Option(help="Text whose emotion is taken.")] = None,
     emotion_strength: Annotated[float, typer.Option(help="How much of the emotion, 0 to 1.")] = 1.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Plan for what is free on the card; step down if it runs out.")
+    ] = False,
     mel: Annotated[Path | None, typer.Option(help="Also draw waveform and mel into this PNG.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the receipt as one line of JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No receipt and no progress.")] = False,
 ) -> None:
     """Speak a text into a sound file and print the receipt."""
+    if fit and (recipe != "default" or any(lever is not None for lever in (steps, solver, guidance))):
+        raise RecipeError("--fit chooses the recipe itself; leave out --recipe, --steps, --solver and --guidance.")
     chosen = _recipe(recipe, steps=steps, solver=solver, guidance=guidance)
     words = _text(text, text_file)
     _check_outputs(out, mel)
@@ -106,8 +111,10 @@ def speak(
         emotion_strength=emotion_strength,
     )  # fmt: skip
     kept: list[Wave] = []
+    recipes = _fitted(loaded, request, quiet) if fit else (chosen,)
     with _progress(len(words), quiet) as advance:
-        receipt = speak_to_file(loaded, request, out, chosen, on_wave=_both(advance, kept, keep=mel is not None))
+        keep = _both(advance, kept, keep=mel is not None)
+        receipt = speak_to_file(loaded, request, out, recipes[0], on_wave=keep, fallbacks=recipes[1:])
     if mel is not None:
         _draw(kept, mel, chosen)
     _report(receipt, out, mel, as_json, quiet)
@@ -147,6 +154,26 @@ def claims(
     from tts_lab.commands.claims import run
 
     run(tuple(only or ()), as_json)
+
+
+@app.command()
+@tells_why
+def fit(
+    system: Annotated[str, typer.Argument(help="Speech system.")] = "mini",
+    card: Annotated[str, typer.Option(help="rtx3070, 8gb, ...: one card or budget.")] = "rtx3070",
+    text_file: Annotated[str | None, typer.Option(help="Plan for this UTF-8 text; - is stdin.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Length of the speech; 30 if nothing is given.")] = None,
+    reference_seconds: Annotated[float, typer.Option(help="Length of the reference clip.")] = 15.0,
+    quality: Annotated[str | None, typer.Option(help="error<=5%, mos>=4.2, or a preset whose sound stays.")] = None,
+    safety: Annotated[str, typer.Option(help="Share of the card that stays free: 5% or 0.05.")] = "5%",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the recipe for `speak --recipe`.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The plan as one line of JSON.")] = False,
+) -> None:
+    """Find the fastest recipe that fits a card, and say what it gives up."""
+    from tts_lab.commands.fit import Question, run
+
+    text = None if text_file is None else _text(None, text_file)
+    run(Question(system, card, text, seconds, reference_seconds, quality, safety), out, as_json)
 
 
 @app.command()
@@ -221,6 +248,15 @@ def _recipe(name: str, **levers: Any) -> Recipe:
     from tts_lab.recipe import Recipe
 
     return Recipe.find(name).replace(**{lever: value for lever, value in levers.items() if value is not None})
+
+
+def _fitted(system: System, request: Request, quiet: bool) -> tuple[Recipe, ...]:
+    from tts_lab.experiments.fitting import fit
+
+    found = fit(system.name, request, str(getattr(system, "device", "cpu")))
+    if not quiet:
+        typer.echo(found.sentence, err=True)
+    return found.recipes
 
 
 def _numbers(text: str | None) -> tuple[float, ...] | None:

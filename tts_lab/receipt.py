@@ -19,6 +19,15 @@ Row = tuple[str, str]
 
 
 @dataclass(frozen=True)
+class Spoken:
+    """Pieces `first` to `last`, counted from 1, and the recipe that spoke them."""
+
+    first: int
+    last: int
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
 class Receipt:
     """What one run cost.
 
@@ -26,6 +35,7 @@ class Receipt:
     part of it. evaluations: calls of the acoustic model, all chunks together. stages: seconds by stage.
     peak_process_bytes: most memory that the whole process has held so far, libraries included.
     notes: levers of the recipe that changed nothing here. unknown: characters of the text that were not spoken.
+    spoken: which recipe spoke which pieces, where a card's memory made the run step down.
 
     Its repr leaves out all that is measured, so that it can be compared; `table()` and `to_dict()` have everything.
     """
@@ -43,6 +53,7 @@ class Receipt:
     notes: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
+    spoken: tuple[Spoken, ...] = ()
 
     @property
     def real_time_factor(self) -> float:
@@ -66,6 +77,9 @@ class Receipt:
             "stages": {name: round(seconds, 6) for name, seconds in self.stages.items()},
             "notes": list(self.notes),
             "unknown": list(self.unknown),
+            "spoken": [
+                {"first": part.first, "last": part.last, "recipe": part.recipe.to_dict()} for part in self.spoken
+            ],
             "environment": dict(self.environment),
         }
 
@@ -96,6 +110,8 @@ class Receipt:
             ("sound", f"{self.audio_seconds:.2f} s" + (f" in {self.chunks} pieces" if self.chunks > 1 else "")),
             ("evaluations", str(self.evaluations)),
         ]
+        if any(part.recipe != self.recipe for part in self.spoken):
+            rows += [(f"pieces {part.first} to {part.last}", part.recipe.name) for part in self.spoken]
         if self.unknown:
             rows.append(("not spoken", " ".join(self.unknown)))
         return rows + [("note", note) for note in self.notes]

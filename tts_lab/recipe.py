@@ -61,6 +61,7 @@ def one_of(*names: str) -> Check:
             _refuse(lever, f"one of {', '.join(names)}", value, guess)
         return value
 
+    check.names = names  # type: ignore[attr-defined]
     return check
 
 
@@ -97,6 +98,12 @@ LEVERS: dict[str, tuple[Check, str]] = {
     "tile": (whole(0, 8192), "mel frames that the vocoder takes at once, with an exact overlap; 0 takes all"),
     "crossfade_ms": (real(0, 500), "overlap of neighbouring pieces of speech, in milliseconds"),
 }
+
+
+def choices(lever: str) -> tuple[str, ...]:
+    """The names that a lever takes, in the order of `LEVERS`; none where it takes numbers."""
+    return getattr(LEVERS[lever][0], "names", ())
+
 
 CALLS_PER_STEP = {"euler": 1, "midpoint": 2, "heun": 2}
 

@@ -84,6 +84,11 @@ class Residency:
         """Originals of the stages that have a copy on the device."""
         return tuple(original for original, _ in self._copies)
 
+    def clear(self) -> None:
+        """Every copy leaves the device, and so does the cache that they leave behind."""
+        self._copies.clear()
+        empty_cache()
+
     def _evict(self, keep: tuple[nn.Module, str], everything_else: bool) -> None:
         for key in list(self._copies):
             same_stage = key[0] is keep[0]
