@@ -22,7 +22,7 @@ SAFETY = 0.05  # share of the card that stays free
 SYLLABLES_PER_SECOND = 4.5  # of Mandarin, pauses included; a character is a syllable
 PRICES = {
     "precision": "half precision rounds", "max_chars": "shorter pieces have more joins",
-    "offload": "idle weights wait in the computer's memory and are transferred for each piece",
+    "offload": "idle weights wait in the computer's memory and are transferred for each piece, or at each use",
     "tile": "overlaps of tiles are computed twice", "guidance_mode": "guidance runs smaller kernels, twice as many",
     "cache": "keys and values move or wait otherwise",
 }  # fmt: skip
