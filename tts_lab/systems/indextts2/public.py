@@ -134,6 +134,6 @@ def _unread(sizes: AllSizes) -> dict[str, nn.Module]:
 
 
 def _normed(module: nn.Module, layout: Layout) -> dict[str, tuple[int, ...]]:
-    """Shapes of the weights that weight norm keeps beside their direction."""
+    """Shapes of the weights that weight norm keeps beside their direction, in the order of the module."""
     state: Mapping[str, Tensor] = module.state_dict()
-    return {name: tuple(state[layout.names[name]].shape) for name in layout.normed}
+    return {name: tuple(state[own].shape) for name, own in layout.names.items() if name in layout.normed}
