@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # for fake_system, which other processes import too
+os.environ["TTS_LAB_TRACES"] = "off"  # a test asks the code that is here, not what an earlier run has kept
 
 
 @pytest.fixture

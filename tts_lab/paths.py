@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from tts_lab.errors import WeightsError
@@ -44,3 +45,14 @@ def weights_dir() -> Path:
         return Path(named).expanduser()
     shared = os.environ.get("XDG_DATA_HOME")
     return (Path(shared) if shared else Path.home() / ".local" / "share") / "tts-lab" / "weights"
+
+
+def cache_dir(name: str = "") -> Path | None:
+    """A folder of the user's own for what can be made again at any time. None where it cannot be written to."""
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tts-lab" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except (OSError, RuntimeError):  # no home, read-only, full
+        return None

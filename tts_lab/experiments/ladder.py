@@ -14,9 +14,10 @@ What is assumed, and where a test checks it:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 
+from tts_lab.experiments.kept import kept_data
 from tts_lab.experiments.sound import Setting
 from tts_lab.experiments.vram import traced
 from tts_lab.memory.cards import Card
@@ -124,6 +125,12 @@ def need(system: str, recipe: Recipe, lengths: Lengths, card: Card) -> Need:
 
 @lru_cache(maxsize=2048)
 def _need(system: str, recipe: Recipe, lengths: Lengths, capability: tuple[int, int], context: int) -> Need:
+    key = ("need", system, recipe.to_dict(), lengths, capability, context)
+    found = kept_data(key, lambda: asdict(_traced_need(system, recipe, lengths, capability, context)))
+    return Need(**{**found, "work": tuple(Work(**each) for each in found["work"])})
+
+
+def _traced_need(system: str, recipe: Recipe, lengths: Lengths, capability: tuple[int, int], context: int) -> Need:
     # Nothing else of a card plays a part in its memory.
     roomy = Card("roomy", "a card without end", ENDLESS, context, capability, 1.0, {"fp32": 1.0}, (4, 16))
     log = traced(system, roomy, recipe, lengths.seconds, lengths.reference_seconds)

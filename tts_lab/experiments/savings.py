@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tts_lab.experiments.vram import CALLS
 from tts_lab.memory.attention_route import family
 from tts_lab.memory.cards import Card, find_card
 from tts_lab.memory.report import MemoryReport
@@ -51,12 +52,12 @@ def savings(card: Card | str = "rtx3070", seconds: float = 30.0, reference_secon
     capability = family(card.compute_capability)
     found = []
     for name, price, held in PUBLIC:
-        tracer = Tracer("meta", capability)
+        tracer = Tracer("meta", capability, memory=CALLS)
         public.run_lengths(recipe, seconds, reference_seconds, tracer, held=held)
         found.append(Saving(name, price, MemoryReport.of(tracer.log, card)))
     for name, price, levers in OURS:
         recipe = recipe.replace(**levers)
-        tracer = Tracer("meta", capability)
+        tracer = Tracer("meta", capability, memory=CALLS)
         run(recipe, seconds, reference_seconds, tracer)
         found.append(Saving(name, price, MemoryReport.of(tracer.log, card)))
     return found

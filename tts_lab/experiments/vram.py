@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
+from tts_lab.experiments.kept import kept_log
 from tts_lab.memory.allocator_settings import Settings
 from tts_lab.memory.attention_route import Capability, family
+from tts_lab.memory.calls import Memory
 from tts_lab.memory.cards import Card, cards, find_card
 from tts_lab.memory.events import EventLog
 from tts_lab.memory.report import MemoryReport
@@ -16,6 +18,7 @@ from tts_lab.systems import run_lengths
 
 SECONDS, REFERENCE_SECONDS = 30.0, 15.0
 KEPT_TRACES = 32
+CALLS = Memory()  # of module calls: the second recipe of a system is traced several times as fast as the first
 
 
 def vram(
@@ -50,7 +53,12 @@ def traced(
 
 @lru_cache(maxsize=KEPT_TRACES)
 def _traced(system: str, recipe: Recipe, seconds: float, reference_seconds: float, capability: Capability) -> EventLog:
-    tracer = Tracer("meta", capability)
+    key = (system, recipe.to_dict(), seconds, reference_seconds, capability)
+    return kept_log(key, lambda: _trace(system, recipe, seconds, reference_seconds, capability))
+
+
+def _trace(system: str, recipe: Recipe, seconds: float, reference_seconds: float, capability: Capability) -> EventLog:
+    tracer = Tracer("meta", capability, memory=CALLS)
     notes = run_lengths(system, recipe, seconds, reference_seconds, tracer)
     tracer.log.meta.update(
         system=system, recipe=recipe.to_dict(), recipe_name=recipe.name, speech_seconds=seconds,

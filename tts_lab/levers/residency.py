@@ -7,7 +7,6 @@ there is nowhere else to wait and half precision is slower than single.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar, cast
@@ -15,6 +14,7 @@ from typing import TypeVar, cast
 import torch
 from torch import nn
 
+from tts_lab.levers.copies import copied
 from tts_lab.levers.streaming import Stream, pinned
 from tts_lab.memory.flush import empty_cache
 
@@ -60,7 +60,7 @@ class Residency:
             empty_cache()
             return
         if key not in self._copies:
-            self._copies[key] = copy.deepcopy(original).to(self.device, PRECISIONS[precision])
+            self._copies[key] = copied(original, self.device, PRECISIONS[precision])
             if self.on_copy:
                 self.on_copy(original, self._copies[key], "")
         try:
@@ -74,7 +74,7 @@ class Residency:
         """The stage with its weights in the computer's memory, in the number format to compute in."""
         key = (original, precision)
         if key not in self._waiting:
-            self._waiting[key] = pinned(copy.deepcopy(original).to(PRECISIONS[precision]))
+            self._waiting[key] = pinned(copied(original, None, PRECISIONS[precision]))
         told = self.on_copy
         return Stream(
             self._waiting[key], self.device, (lambda part, path: told(original, part, path)) if told else None

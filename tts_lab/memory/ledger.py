@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,10 +34,15 @@ class _Ref(weakref.ref[UntypedStorage]):
 
 
 class _Codes(dict[str, int]):
-    """Text -> code, in order of appearance."""
+    """Text -> code, in order of appearance; `texts` leads back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
 
     def __missing__(self, text: str) -> int:
         self[text] = code = len(self)
+        self.texts.append(text)
         return code
 
 
@@ -80,6 +85,15 @@ class Ledger:
         """Row of a tensor's storage, HOST, or None where it is not known."""
         ref = self._live.get(tensor.untyped_storage()._cdata)
         return None if ref is None else ref.row
+
+    def row_of(self, storage: int) -> int | None:
+        """The same by the storage's address."""
+        ref = self._live.get(storage)
+        return None if ref is None else ref.row
+
+    def category(self, row: int) -> str:
+        """Category of an allocation."""
+        return self._codes["category"].texts[self._category[row]]
 
     def allocate(self, tensor: torch.Tensor, operator: str, category: str = "activation") -> None:
         """A new storage. Nothing for one without bytes, which takes no memory."""
@@ -132,6 +146,52 @@ class Ledger:
         self._use_position.extend([len(self.size)] * len(weights))
         self._use_row.extend(weights)
         self._use_first.extend([True] + [False] * (len(weights) - 1))
+
+    # --- what a remembered call needs (`tts_lab.memory.calls`) ---
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Number of storages that were there before the run, and of uses of weights, so far."""
+        return len(self._before), len(self._use_row)
+
+    def rows(self, start: int) -> Iterator[tuple[int, int, str, str, str]]:
+        """Rows from `start` on: row of the allocation, bytes, operator, module, category."""
+        for i in range(start, len(self.size)):
+            origin = self.origin[i]
+            texts = [self._codes[name].texts[column[origin]] for name, column in self._texts()]
+            yield (origin, self.size[i], *texts)  # type: ignore[misc]
+
+    def uses_from(self, start: int) -> Iterator[tuple[int, int, bool]]:
+        """Uses from number `start` on: rows in the log by then, row of the weight, whether an operator begins."""
+        return zip(self._use_position[start:], self._use_row[start:], self._use_first[start:], strict=True)
+
+    def repeat(self, rows: Iterable[tuple[int, int, str, str, str]], path: str) -> None:
+        """Rows as those of an earlier call: origins counted from here, module paths inside `path`."""
+        start, stage = len(self.size), self._codes["stage"][self.where.stage]
+        (_, operators), (_, modules), (_, categories) = self._texts()
+        codes = self._codes
+        for origin, size, operator, module, category in rows:
+            self.origin.append(start + origin)
+            self.size.append(size)
+            self.stage.append(stage)
+            operators.append(codes["operator"][operator])
+            modules.append(codes["module"][path + module])
+            categories.append(codes["category"][category])
+
+    def use(self, position: int, tensor: torch.Tensor, first: bool) -> None:
+        """An operator read this weight when the log had `position` rows."""
+        row = self.row(tensor)
+        assert row is not None
+        self._use_position.append(position)
+        self._use_row.append(row)
+        self._use_first.append(first)
+
+    def watch(self, tensor: torch.Tensor, row: int) -> None:
+        """The storage of a row that `repeat` wrote is this tensor's from now on."""
+        self._watch(tensor.untyped_storage(), row)
+
+    def _texts(self) -> tuple[tuple[str, list[int]], tuple[str, list[int]], tuple[str, list[int]]]:
+        return ("operator", self._operator), ("module", self._module), ("category", self._category)
 
     def resized(self, tensor: torch.Tensor, operator: str) -> None:
         """A storage that changed its size in place: the old bytes are freed, then the new are there."""

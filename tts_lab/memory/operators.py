@@ -45,7 +45,7 @@ class _Known:
 class Operators(TorchDispatchMode):
     """Writes the storages that operators make into the ledger."""
 
-    def __init__(self, tracer: Tracer) -> None:
+    def __init__(self, tracer: Tracer, shapes: Shapes) -> None:
         super().__init__()
         self.tracer, self.ledger = tracer, tracer.ledger
         self.on_meta = tracer.device == "meta"
@@ -54,7 +54,7 @@ class Operators(TorchDispatchMode):
         self.made_on_card: bool | None = None  # role of what the running function makes; None: that of its inputs
         self.call: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})  # arguments of the running function
         self._known: dict[OpOverload, _Known] = {}
-        self._shapes = Shapes()
+        self._shapes = shapes
 
     def __torch_dispatch__(self, func: OpOverload, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -149,8 +149,7 @@ class Operators(TorchDispatchMode):
 
     def launched(self, operator: str, out: Tensor, flops: int, size: int) -> None:
         """One kernel's work."""
-        key = (self.ledger.where.stage, operator, str(out.dtype).removeprefix("torch."), flops, size)
-        self.tracer.work[key] = self.tracer.work.get(key, 0.0) + 1
+        self.tracer.did((((operator, str(out.dtype).removeprefix("torch."), flops, size), 1.0),))
 
     def _workspace(self, known: _Known, args: Any) -> int | None:
         if not known.dense or args[0].is_contiguous() or not args[0].numel():

@@ -11,7 +11,7 @@ import gc
 import importlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from tts_lab.errors import LabError
 from tts_lab.loops import shortened
 from tts_lab.memory.attention_route import Capability
+from tts_lab.memory.calls import Calls, Memory
 from tts_lab.memory.events import EventLog, Marker, Repeat, Work
 from tts_lab.memory.flush import told
 from tts_lab.memory.functions import Functions
@@ -29,6 +30,7 @@ from tts_lab.memory.meter import DeviceMeter
 from tts_lab.memory.modules import ModulePaths, tensors_in
 from tts_lab.memory.operators import Operators
 from tts_lab.memory.problems import TraceError
+from tts_lab.memory.shapes import Shapes
 from tts_lab.memory.slices import Slices
 from tts_lab.memory.work import Tally
 
@@ -44,12 +46,14 @@ class Tracer(DeviceMeter):
 
     device: "meta" computes nothing, "cpu" runs for real. card_capability: compute capability of the card to be, which
     decides the attention kernel. grad: leave autograd on, to see what that costs. shorten: leave out passes of loops
-    (`tts_lab.loops`) that cannot change the peak. meta: what to write into the log's `meta`.
+    (`tts_lab.loops`) that cannot change the peak. memory: of calls that earlier traces on the meta device saw, so that
+    they need not be run again; give the same one to each. meta: what to write into the log's `meta`.
     As a Meter it follows the stages of `tts_lab.pipeline.speak`. Raises LabError for another device.
     """
 
     def __init__(self, device: str = "meta", card_capability: Capability = AMPERE, *, grad: bool = False,
-                 shorten: bool = True, meta: Mapping[str, Any] | None = None) -> None:  # fmt: skip
+                 shorten: bool = True, memory: Memory | None = None,
+                 meta: Mapping[str, Any] | None = None) -> None:  # fmt: skip
         if device not in DEVICES:
             raise LabError(f"A trace runs on meta or cpu, not on {device!r}: a real card is measured, not traced.")
         self.device, self.capability, self.grad, self.shorten = device, card_capability, grad, shorten
@@ -57,6 +61,8 @@ class Tracer(DeviceMeter):
         self.ledger = Ledger()
         self.kernels: Counter[str] = Counter()  # attention kernels by how often they were taken
         self.work: Tally = {}
+        self.memory = memory if device == "meta" else None
+        self.done: list[tuple[tuple[str, str, int, int], float]] = []  # the same as `work` in order, for `memory`
         self.slices = Slices(self.ledger, self.work)
         self.paths = ModulePaths(self.place, self._cached, self._moved)
         self._markers: list[Marker] = []
@@ -72,7 +78,9 @@ class Tracer(DeviceMeter):
             stack.enter_context(told(lambda: self._flushes.append(len(self.ledger))))
             if self.shorten:
                 stack.enter_context(shortened(self.slices))
-            self._operators = Operators(self)
+            self._operators = Operators(self, self.memory.shapes if self.memory else Shapes())
+            if self.memory:
+                stack.enter_context(Calls(self, self.memory).watching())
             stack.enter_context(Functions(self))
             stack.enter_context(self._operators)
             self._stack = stack.pop_all()
@@ -129,6 +137,15 @@ class Tracer(DeviceMeter):
         """Weights that wait in the computer's memory: they are not logged until they are moved."""
         for tensor in (*what.parameters(), *what.buffers()):
             self.ledger.host(tensor)
+
+    def did(self, work: Iterable[tuple[tuple[str, str, int, int], float]]) -> None:
+        """Launches, by operator, dtype, flops and bytes."""
+        stage = self.ledger.where.stage
+        for key, count in work:
+            at_stage = (stage, *key)
+            self.work[at_stage] = self.work.get(at_stage, 0.0) + count
+            if self.memory:
+                self.done.append((key, count))
 
     def _weight(self, tensor: Tensor, path: str) -> None:
         if self.ledger.row(tensor) is None:

@@ -8,14 +8,13 @@ sandhi and the short break between words depend on them.
 from __future__ import annotations
 
 import logging
-import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
+
+from tts_lab.paths import cache_dir
 
 SLICE = 200  # characters
 # A guessed word of two or three characters that begins with one of these is this small word and something else.
@@ -82,7 +81,7 @@ def _tokenizer() -> Any:
     jieba = _import_quietly()
     jieba.setLogLevel(logging.CRITICAL + 1)
     tokenizer = jieba.Tokenizer()
-    folder = _cache_folder()
+    folder = cache_dir()
     if folder is None:
         tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
         tokenizer.initialized = True
@@ -107,14 +106,3 @@ def _import_quietly() -> Any:
         if absent:
             sys.modules.pop("pkg_resources", None)
     return jieba
-
-
-def _cache_folder() -> Path | None:
-    try:
-        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        folder = Path(root) / "tts-lab"
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except (OSError, RuntimeError):  # no home, read-only, full
-        return None

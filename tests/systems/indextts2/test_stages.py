@@ -13,9 +13,11 @@ from networks import assert_same
 
 from tts_lab.errors import LabError, RecipeError, VoiceError
 from tts_lab.experiments.vram import vram
+from tts_lab.levers.residency import Residency
 from tts_lab.memory.events import EventLog
 from tts_lab.memory.report import MemoryReport
 from tts_lab.memory.tracer import Tracer
+from tts_lab.nn.attention import KernelChoice
 from tts_lab.pipeline import say
 from tts_lab.recipe import PRESETS, Recipe
 from tts_lab.systems.indextts2 import public
@@ -251,3 +253,12 @@ def test_a_missing_or_impossible_length_is_named(pieces: Any) -> None:
 def test_levers_that_the_system_does_not_know_are_refused_by_the_recipe() -> None:
     with pytest.raises(RecipeError, match="beams must be from 1 to 4"):
         Recipe(beams=5)
+
+
+def test_another_attention_kernel_reaches_a_stage_that_is_on_the_card_already() -> None:
+    system = IndexTTS2(Parts.build(SMALL))
+    system.home = Residency("cpu", lends=True)
+    for attention in ("sdpa", "math", "auto"):
+        with system._use("dit", Recipe(attention=attention)) as network:
+            kernels = {part.kernel for part in network.modules() if isinstance(part, KernelChoice)}
+        assert kernels == {attention}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -231,15 +231,17 @@ class IndexTTS2:
             samples = tiled(vocoder, values, recipe.tile) if recipe.tile else vocoder(values)
         return Wave(samples.float(), self.sample_rate, mel)
 
-    def _use(self, part: str, recipe: Recipe) -> AbstractContextManager[Any]:
+    @contextmanager
+    def _use(self, part: str, recipe: Recipe) -> Iterator[Any]:
         """A network, where and as the recipe wants it."""
         module, precision, offload = self._modules[part], recipe.precision, recipe.offload
-        set_attention_kernel(module, recipe.attention)
         if part in FULL_PRECISION:
             precision = "fp32"
         if offload == "voice":
             offload = "after" if part in VOICE_ONLY else "none"
-        return self.home.use(module, precision, offload)
+        with self.home.use(module, precision, offload) as network:
+            set_attention_kernel(network, recipe.attention)
+            yield network
 
 
 def _like(x: Tensor, module: nn.Module) -> Tensor:

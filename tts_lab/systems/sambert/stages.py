@@ -6,7 +6,7 @@ Axes: b batch (1), n linguistic units (phones and breaks), t mel frames, m mel b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import Any
@@ -210,11 +210,13 @@ class SambertHiFiGAN:
         silence = round(chunk.pause * self.sample_rate)
         return Wave(F.pad(samples.float(), (0, silence)), self.sample_rate, mel)
 
-    def _use(self, voice: str, part: str, recipe: Recipe) -> AbstractContextManager[Any]:
+    @contextmanager
+    def _use(self, voice: str, part: str, recipe: Recipe) -> Iterator[Any]:
         """A network, where and as the recipe wants it."""
-        module = self.parts(voice).modules()[part]
-        set_attention_kernel(module, recipe.attention)
-        return self.home.use(module, recipe.precision, OFFLOAD.get(recipe.offload, recipe.offload))
+        module, offload = self.parts(voice).modules()[part], OFFLOAD.get(recipe.offload, recipe.offload)
+        with self.home.use(module, recipe.precision, offload) as network:
+            set_attention_kernel(network, recipe.attention)
+            yield network
 
 
 def _like(x: Tensor, module: nn.Module) -> Tensor:
