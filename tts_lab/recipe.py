@@ -87,6 +87,10 @@ LEVERS: dict[str, tuple[Check, str]] = {
     ),
     "beams": (whole(1, 4), "beams of the semantic model's search; each has a key-value cache of its own"),
     "precision": (one_of("fp32", "fp16", "bf16"), "number format of weights and activations"),
+    "quantisation": (
+        one_of("none", "int8", "fp8"),
+        "weights of large layers in eight bits, computed with in the precision; embeddings and norms stay",
+    ),
     "max_chars": (whole(10, 500), "longest piece of text spoken in one go, in characters"),
     "attention": (one_of("auto", "sdpa", "math"), "attention kernel: fused (sdpa) or step by step (math)"),
     "cache": (one_of("static", "growing"), "key-value cache: reserved at full length, or grown as needed"),
@@ -132,6 +136,7 @@ class Recipe:
     temperature: float | None = None
     beams: int = 1
     precision: str = "fp32"
+    quantisation: str = "none"
     max_chars: int = 60
     attention: str = "auto"
     cache: str = "static"
@@ -233,6 +238,8 @@ class Recipe:
             found.append(f"offload {self.offload} changes nothing: on a CPU there is nowhere else to wait.")
         if self.precision != "fp32" and on_cpu:
             found.append(f"precision {self.precision} is computed in fp32: the CPU path has no half precision.")
+        if self.quantisation != "none" and on_cpu:
+            found.append(f"quantisation {self.quantisation} changes nothing: on a CPU the weights stay as they are.")
         return tuple(found)
 
     def _moved(self, lever: str) -> bool:

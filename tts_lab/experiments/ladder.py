@@ -30,10 +30,10 @@ PRECISIONS = ("fp32", "fp16")  # bf16 takes the bytes of fp16, and not every car
 PIECES = {"mini": (12,)}  # characters; mini speaks pieces of 24 at most
 SHORTER_PIECES = (60, 30)
 TILES = (256, 64)  # mel frames
-NOT_THERE = {"mini": {("tile", 256), ("tile", 64), ("offload", "voice")}}  # what would change nothing in the system
-TOUCHES = {
-    "max_chars": ("semantic", "acoustic", "vocoder"), "tile": ("speaker", "vocoder"), "guidance_mode": ("acoustic",),
-    "cache": ("semantic",),
+NOT_THERE = {"mini": {("offload", "voice")}}  # what would change nothing in the system
+TOUCHES = {  # what leaves the sound alone, then what rounds, then what may change how it is spoken
+    "tile": ("speaker", "vocoder"), "cache": ("semantic",), "guidance_mode": ("acoustic",),
+    "quantisation": ("speaker", "semantic", "acoustic", "vocoder"), "max_chars": ("semantic", "acoustic", "vocoder"),
 }  # fmt: skip
 MOVED = ("precision", "offload", *TOUCHES)  # levers that a plan may move, besides the measured settings
 
@@ -93,6 +93,7 @@ def ways(system: str, base: Recipe, levers: Sequence[str]) -> dict[str, tuple[ob
         "max_chars": (base.max_chars, *(n for n in PIECES.get(system, SHORTER_PIECES) if n < base.max_chars)),
         "tile": (0, *TILES), "guidance_mode": choices("guidance_mode") if base.guidance else ("batched",),
         "cache": (base.cache, *(name for name in choices("cache") if name != base.cache)),
+        "quantisation": ("none", "int8"),  # fp8 rounds more and is slower
     }  # fmt: skip
     missing = NOT_THERE.get(system, set())
     kept = {name: tuple(v for v in values if (name, v) not in missing) for name, values in offered.items()}

@@ -21,7 +21,8 @@ from tts_lab.recipe import PRESETS, Recipe
 SAFETY = 0.05  # share of the card that stays free
 SYLLABLES_PER_SECOND = 4.5  # of Mandarin, pauses included; a character is a syllable
 PRICES = {
-    "precision": "half precision rounds", "max_chars": "shorter pieces have more joins",
+    "precision": "half precision rounds", "quantisation": "weights are rounded to eight bits",
+    "max_chars": "shorter pieces have more joins",
     "offload": "idle weights wait in the computer's memory and are transferred for each piece, or at each use",
     "tile": "overlaps of tiles are computed twice", "guidance_mode": "guidance runs smaller kernels, twice as many",
     "cache": "keys and values move or wait otherwise",
@@ -36,7 +37,8 @@ def plan(
     """The fastest recipe with the verdict `fits` and, on top of all that may come, a margin of `safety` of the card.
 
     text or seconds: what is to be spoken; neither: 30 s. reference_seconds: of the clip whose voice is imitated.
-    quality: None keeps steps, solver, guidance and beams as in the system's reference recipe; `error<=5%, mos>=4.2`
+    quality: None keeps steps, solver, guidance and beams as in the system's reference recipe, and the length of pieces
+    if anything else fits; `error<=5%, mos>=4.2`
     takes any recipe that was measured and meets it, and no other; a preset's name keeps all that touches the sound as
     in that preset. levers: that may be moved, of `ladder.MOVED`. What the search assumes stands in `ladder`.
 
@@ -161,8 +163,8 @@ def _same(recipe: Recipe, allowed: tuple[Recipe, ...]) -> bool:
 def _fastest(
     system: str, wanted: Sequence[Option], card: Card, lengths: Lengths, safety: float
 ) -> tuple[Option | None, MemoryReport | None]:
-    """The first in order that fits by a trace of its own on this very card."""
-    for option in sorted(wanted, key=order):
+    """The first in order that fits by a trace of its own on this very card. Pieces keep their length where they can."""
+    for option in sorted(wanted, key=lambda option: ("max_chars" in option.moved, *order(option))):
         if option.missing(card, safety) <= 0:
             log = traced(system, card, option.recipe, lengths.seconds, lengths.reference_seconds)
             report = MemoryReport.of(log, card)

@@ -20,7 +20,14 @@ from tts_lab.recipe import PRESETS, Recipe
 
 MEASURED = {"mini": "voice_quality.json"}
 MEASURED_LEVERS = ("steps", "solver", "schedule", "guidance")  # in which the measured settings differ
-SOUND = (*MEASURED_LEVERS, "temperature", "beams", "precision", "max_chars")  # all that can touch the sound
+SOUND = (
+    *MEASURED_LEVERS,
+    "temperature",
+    "beams",
+    "precision",
+    "quantisation",
+    "max_chars",
+)  # all that can touch the sound
 REFERENCES = {"mini": "default", "indextts2": "as-released", "indextts2-public": "as-released"}
 _FLOOR = re.compile(r"(error|mos)\s*(<=|>=)\s*(\d+(?:\.\d+)?)\s*(%?)")
 _FORM = "write error<=5%, mos>=4.2, both with a comma between, or the name of a preset"
@@ -104,7 +111,7 @@ def measured(system: str) -> tuple[Setting, ...]:
 def quality_of(system: str, recipe: Recipe) -> Quality | None:
     """What was measured for this very recipe; None where any lever that touches the sound was another."""
     base = reference(system)
-    if any(getattr(recipe, n) != getattr(base, n) for n in ("precision", "beams", "temperature")):
+    if any(getattr(recipe, n) != getattr(base, n) for n in ("precision", "quantisation", "beams", "temperature")):
         return None
     if recipe.max_chars < base.max_chars:
         return None

@@ -31,7 +31,8 @@ def structure(module: M) -> M:
 def copied(module: M, device: torch.device | None, dtype: torch.dtype) -> M:
     """The module on a device (None: where it is), its numbers with a fraction in `dtype`.
 
-    In the order of `nn.Module.to`. Tensors that need no change are the original's own.
+    In the order of `nn.Module.to`. Tensors that need no change are the original's own; codes of a byte stay what they
+    are.
     """
     twin = structure(module)
     _replace(twin, lambda tensor: _to(tensor, device, dtype), {})
@@ -39,7 +40,7 @@ def copied(module: M, device: torch.device | None, dtype: torch.dtype) -> M:
 
 
 def _to(tensor: Tensor, device: torch.device | None, dtype: torch.dtype) -> Tensor:
-    wanted = dtype if tensor.is_floating_point() else tensor.dtype
+    wanted = dtype if tensor.is_floating_point() and tensor.itemsize > 1 else tensor.dtype
     return tensor.to(wanted) if device is None else tensor.to(device, wanted)
 
 

@@ -1,4 +1,4 @@
-"""Where a system's stages live, and in which number format: the levers `precision` and `offload`.
+"""Where a system's stages live, and in which number format: the levers `precision`, `quantisation` and `offload`.
 
 Saves: half the bytes of weights and activations with fp16 or bf16; with offload "stage", all but the running stage's
 weights. Costs: rounding; with offload, one transfer of a stage's weights for every use. Does nothing on a CPU, where
@@ -15,10 +15,12 @@ import torch
 from torch import nn
 
 from tts_lab.levers.copies import copied
+from tts_lab.levers.quantisation import quantised
 from tts_lab.levers.streaming import Stream, pinned
 from tts_lab.memory.flush import empty_cache
 
 M = TypeVar("M", bound=nn.Module)
+Key = tuple[nn.Module, str, str]  # original, precision, quantisation
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -37,30 +39,36 @@ class Residency:
         self.device = torch.device(device)
         self.lends = self.device.type != "cpu" if lends is None else lends
         self.on_copy = on_copy
-        self._waiting: dict[tuple[nn.Module, str], nn.Module] = {}  # what is streamed, in the computer's memory
-        self._copies: dict[tuple[nn.Module, str], nn.Module] = {}  # modules hash by identity
+        self._waiting: dict[Key, nn.Module] = {}  # what is streamed, in the computer's memory
+        self._copies: dict[Key, nn.Module] = {}  # modules hash by identity
+        self._reduced: dict[
+            nn.Module, tuple[str, nn.Module]
+        ] = {}  # with weights in eight bits, in the computer's memory
 
     @contextmanager
-    def use(self, original: M, precision: str = "fp32", offload: str = "none") -> Iterator[M]:
+    def use(
+        self, original: M, precision: str = "fp32", offload: str = "none", quantisation: str = "none"
+    ) -> Iterator[M]:  # fmt: skip
         """The stage, ready on the device.
 
         offload: "none" keeps it there; "after" lets it leave when it is done; "stage" has every other one leave before;
         "layers" besides brings its own weights only layer by layer (`levers.streaming`).
-        precision: of PRECISIONS. Where nothing is lent, the original itself is used, whatever the two levers say.
+        precision: of PRECISIONS; quantisation: "none" or of `levers.quantisation.FORMATS`. Where nothing is lent, the
+        original itself is used, whatever the levers say.
         """
         if not self.lends:
             yield original
             return
-        key = (original, precision)
+        key = (original, precision, quantisation)
         self._evict(key, everything_else=offload in ("stage", "layers"))
         if offload == "layers":
             self._copies.pop(key, None)
-            with self._streamed(original, precision) as streamed:
+            with self._streamed(key) as streamed:
                 yield cast(M, streamed)
             empty_cache()
             return
         if key not in self._copies:
-            self._copies[key] = copied(original, self.device, PRECISIONS[precision])
+            self._copies[key] = copied(self._source(key), self.device, PRECISIONS[precision])
             if self.on_copy:
                 self.on_copy(original, self._copies[key], "")
         try:
@@ -70,26 +78,34 @@ class Residency:
                 del self._copies[key]
                 empty_cache()  # a stage's segments rarely suit the next one's
 
-    def _streamed(self, original: nn.Module, precision: str) -> Stream:
+    def _source(self, key: Key) -> nn.Module:
+        """What is copied: the original, or what stands for it in eight bits. Of the latter one is kept a stage."""
+        original, _, quantisation = key
+        if quantisation == "none":
+            return original
+        if self._reduced.get(original, ("",))[0] != quantisation:
+            self._reduced[original] = (quantisation, quantised(original, quantisation))
+        return self._reduced[original][1]
+
+    def _streamed(self, key: Key) -> Stream:
         """The stage with its weights in the computer's memory, in the number format to compute in."""
-        key = (original, precision)
         if key not in self._waiting:
-            self._waiting[key] = pinned(copied(original, None, PRECISIONS[precision]))
+            self._waiting[key] = pinned(copied(self._source(key), None, PRECISIONS[key[1]]))
         told = self.on_copy
         return Stream(
-            self._waiting[key], self.device, (lambda part, path: told(original, part, path)) if told else None
+            self._waiting[key], self.device, (lambda part, path: told(key[0], part, path)) if told else None
         )  # fmt: skip
 
     def resident(self) -> tuple[nn.Module, ...]:
         """Originals of the stages that have a copy on the device."""
-        return tuple(original for original, _ in self._copies)
+        return tuple(original for original, *_ in self._copies)
 
     def clear(self) -> None:
         """Every copy leaves the device, and so does the cache that they leave behind."""
         self._copies.clear()
         empty_cache()
 
-    def _evict(self, keep: tuple[nn.Module, str], everything_else: bool) -> None:
+    def _evict(self, keep: Key, everything_else: bool) -> None:
         for key in list(self._copies):
             same_stage = key[0] is keep[0]
             if key != keep and (everything_else or same_stage):

@@ -41,7 +41,7 @@ def _tables(owner: nn.Module) -> tuple[Table, Table]:
 
 def _is_large_layer(part: nn.Module) -> bool:
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
-    return isinstance(part, kinds) and part.weight.nbytes >= LARGE_BYTES
+    return isinstance(part, kinds) and sum(t.nbytes for t in (*part.parameters(), *part.buffers())) >= LARGE_BYTES
 
 
 class _Unit:

@@ -235,11 +235,12 @@ class IndexTTS2:
     def _use(self, part: str, recipe: Recipe) -> Iterator[Any]:
         """A network, where and as the recipe wants it."""
         module, precision, offload = self._modules[part], recipe.precision, recipe.offload
+        quantisation = recipe.quantisation
         if part in FULL_PRECISION:
-            precision = "fp32"
+            precision, quantisation = "fp32", "none"
         if offload == "voice":
             offload = "after" if part in VOICE_ONLY else "none"
-        with self.home.use(module, precision, offload) as network:
+        with self.home.use(module, precision, offload, quantisation) as network:
             set_attention_kernel(network, recipe.attention)
             yield network
 

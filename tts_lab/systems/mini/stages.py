@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tts_lab.audio.mel import MEL_22K, log_mel
 from tts_lab.audio.reference import load_reference
@@ -18,6 +20,7 @@ from tts_lab.errors import VoiceError
 from tts_lab.levers.residency import Residency
 from tts_lab.nn.attention import set_attention_kernel
 from tts_lab.nn.hifigan import HiFiGAN
+from tts_lab.nn.tiling import tiled
 from tts_lab.noise import noise
 from tts_lab.recipe import Recipe
 from tts_lab.systems.mini.checkpoint import MiniModel, Voice
@@ -27,6 +30,7 @@ from tts_lab.text.phones import SYMBOLS
 from tts_lab.text.split import split_text
 from tts_lab.types import Chunk, Mel, Prompt, Request, Semantic, Wave
 
+M = TypeVar("M", bound=nn.Module)
 EMOTIONS = ("neutral",)
 TAUGHT_CHARS = 24  # about the longest utterance that the models were taught with
 VOCODER_GAIN = 0.7  # nats: the vocoder was taught louder speech than ours and is given it (docs/LOG.md)
@@ -114,8 +118,7 @@ class Mini:
     def _write(self, codes: dict[str, Tensor], chunk: Chunk, prompt: Prompt, recipe: Recipe) -> tuple[Tensor, Tensor]:
         """Durations (frames) and pitch codes for the phones of `codes`, each (1, n), on the device."""
         generator = torch.Generator().manual_seed(chunk.seed ^ SEMANTIC_SALT)
-        with self.home.use(self.model.semantic, recipe.precision, recipe.offload) as model:
-            set_attention_kernel(model, recipe.attention)
+        with self._use(self.model.semantic, recipe) as model:
             symbol, tone, place = (codes[k].to(self.device) for k in ("symbol", "tone", "place"))
             style = prompt.extra["semantic_style"].to(self.device)
             temperature = TEMPERATURE if recipe.temperature is None else recipe.temperature
@@ -125,8 +128,7 @@ class Mini:
 
     def acoustic(self, tokens: Semantic, prompt: Prompt, recipe: Recipe) -> Mel:
         """Average mel and flow matching on its residual. Frames are padded to whole patches and cut again."""
-        with self.home.use(self.model.acoustic, recipe.precision, recipe.offload) as model:
-            set_attention_kernel(model, recipe.attention)
+        with self._use(self.model.acoustic, recipe) as model:
             frames = -(-tokens.frames // model.dit.sizes.patch) * model.dit.sizes.patch
             symbol, tone, place, pitch = (tokens.codes[k].to(self.device) for k in ("symbol", "tone", "place", "pitch"))
             durations = torch.tensor([tokens.durations], device=self.device)
@@ -139,10 +141,19 @@ class Mini:
         return Mel(values[:, :, : tokens.frames].float(), self.sample_rate, MEL_22K.hop_length, calls, tokens)
 
     def vocoder(self, mel: Mel, recipe: Recipe) -> Wave:
-        with self.home.use(self.hifigan, recipe.precision, recipe.offload) as model:
+        with self._use(self.hifigan, recipe) as model:
             weight = next(model.parameters())
-            samples = model((mel.values + VOCODER_GAIN).to(weight.device, weight.dtype))
+            values = (mel.values + VOCODER_GAIN).to(weight.device, weight.dtype)
+            samples = tiled(model, values, recipe.tile) if recipe.tile else model(values)
         return Wave(samples.float() / math.exp(VOCODER_GAIN), self.sample_rate, mel)
+
+    @contextmanager
+    def _use(self, module: M, recipe: Recipe) -> Iterator[M]:
+        """A network, where and as the recipe wants it."""
+        offload = "none" if recipe.offload == "voice" else recipe.offload  # nothing here serves the voice alone
+        with self.home.use(module, recipe.precision, offload, recipe.quantisation) as model:
+            set_attention_kernel(model, recipe.attention)
+            yield model
 
 
 def _with_something_to_say(pieces: Iterable[str]) -> Iterator[str]:

@@ -214,7 +214,7 @@ class SambertHiFiGAN:
     def _use(self, voice: str, part: str, recipe: Recipe) -> Iterator[Any]:
         """A network, where and as the recipe wants it."""
         module, offload = self.parts(voice).modules()[part], OFFLOAD.get(recipe.offload, recipe.offload)
-        with self.home.use(module, recipe.precision, offload) as network:
+        with self.home.use(module, recipe.precision, offload, recipe.quantisation) as network:
             set_attention_kernel(network, recipe.attention)
             yield network
 
