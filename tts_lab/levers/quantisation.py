@@ -10,7 +10,7 @@ section 2), here for each output channel; e4m3 after Micikevicius et al. 2022, F
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -34,11 +34,11 @@ def quantised(module: M, kind: str) -> M:
     """A module with the weights of its large layers in `kind` (of FORMATS); the original stays as it is."""
     twin = structure(module)
     for layer in twin.modules():
-        weight = layer._parameters.get("weight")
-        if type(layer) in OUTPUT and weight is not None and weight.numel() >= FEWEST:
-            codes, scale = rounded(weight.detach(), kind, OUTPUT[type(layer)])
+        weight, sort = layer._parameters.get("weight"), cast(Any, type(layer))
+        if sort in OUTPUT and weight is not None and weight.numel() >= FEWEST:
+            codes, scale = rounded(weight.detach(), kind, OUTPUT[sort])
             del layer._parameters["weight"]
-            layer.__class__ = _reading(type(layer))
+            layer.__class__ = _reading(sort)
             layer.register_buffer("codes", codes)
             layer.register_buffer("scale", scale)
     return twin
