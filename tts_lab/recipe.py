@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import numbers
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tts_lab.errors import RecipeError
+from tts_lab.nearest import did_you_mean
 
 Check = Callable[[str, Any], Any]  # (lever, value) -> the value in its own type, or RecipeError
 
@@ -57,7 +57,7 @@ def one_of(*names: str) -> Check:
 
     def check(lever: str, value: Any) -> str:
         if not isinstance(value, str) or value not in names:
-            guess = _nearest(value, names) if isinstance(value, str) else ""
+            guess = did_you_mean(value, names) if isinstance(value, str) else ""
             _refuse(lever, f"one of {', '.join(names)}", value, guess)
         return value
 
@@ -202,7 +202,7 @@ class Recipe:
         """A preset by its name (see `PRESETS`)."""
         if name not in PRESETS:
             raise RecipeError(
-                f"No recipe is called {name!r}{_nearest(name, PRESETS)}; "
+                f"No recipe is called {name!r}{did_you_mean(name, PRESETS)}; "
                 f"there are {', '.join(PRESETS)}, or give a YAML file."
             )
         return PRESETS[name][0]
@@ -246,7 +246,7 @@ def _from_article(section: Any) -> dict[str, Any]:
     for key, value in section.items():
         if key not in ARTICLE:
             raise RecipeError(
-                f"inference has no key {key!r}{_nearest(str(key), ARTICLE)}; it knows {', '.join(ARTICLE)}."
+                f"inference has no key {key!r}{did_you_mean(key, ARTICLE)}; it knows {', '.join(ARTICLE)}."
             )
         lever, check, convert = ARTICLE[key]
         levers[lever] = convert(check(key, value))
@@ -259,7 +259,7 @@ def _only_known(levers: Mapping[str, Any]) -> None:
             raise RecipeError(f"{key} is the article's name: put it under 'inference:', or write {ARTICLE[key][0]}.")
         if key not in LEVERS:
             raise RecipeError(
-                f"A recipe has no lever {key!r}{_nearest(str(key), LEVERS)}; the levers are {', '.join(LEVERS)}."
+                f"A recipe has no lever {key!r}{did_you_mean(key, LEVERS)}; the levers are {', '.join(LEVERS)}."
             )
 
 
@@ -295,11 +295,6 @@ def _refuse_twice(node: Any, depth: int = 2) -> None:
             raise RecipeError(f"{key.value} is given twice (again in line {key.start_mark.line + 1}); keep one.")
         seen.add(key.value)
         _refuse_twice(value, depth - 1)
-
-
-def _nearest(word: Any, known: Any) -> str:
-    close = difflib.get_close_matches(str(word).lower(), list(known), n=1, cutoff=0.6)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _show(value: Any) -> str:

@@ -268,7 +268,7 @@ def test_a_report_can_be_named(shell: Any) -> None:
         ("--card rtx3o70", "1", "Did you mean rtx3070"),
         ("--card=-8gb", "1", "must be more than nothing"),
         ("--device tpu", "1", "meta or cpu, not on 'tpu'"),
-        ("--alloc-conf max_split_size:1", "1", "Did you mean max_split_size_mb"),
+        ("--alloc-conf max_split_size:1", "1", "did you mean 'max_split_size_mb'"),
         ("", "if model(x).sum() > 0: pass", "give the length explicitly"),
         ("", "torch.nonzero(x)", "asks for a value"),
         ("", "model(x.cpu()) if False else model.to('cpu')(x)", ""),
