@@ -180,7 +180,7 @@ def test_folder_without_permission(run, tmp_path):
 
 
 def test_unwritable_output_is_found_before_the_system_is_loaded(run, monkeypatch):
-    monkeypatch.setattr(cli, "_load", lambda *_: pytest.fail("the system was loaded"))
+    monkeypatch.setattr("tts_lab.commands.speak.load", lambda *_: pytest.fail("the system was loaded"))
     refused(speak(run, TEXT, "--out", "none/a.wav"))
     refused(speak(run, TEXT, "--steps", "0"))
 
@@ -212,7 +212,7 @@ def test_mel_is_drawn_only_when_asked(run, tmp_path):
 
 
 def test_other_errors_are_not_swallowed(run, monkeypatch):
-    monkeypatch.setattr(cli, "_load", lambda *_: 1 / 0)
+    monkeypatch.setattr("tts_lab.commands.speak.load", lambda *_: 1 / 0)
     assert isinstance(speak(run, TEXT).exception, ZeroDivisionError)
 
 
