@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 import soundfile
+import torch
 from typer.testing import CliRunner
 
 from tts_lab import cli
 from tts_lab.errors import LabError
+from tts_lab.recipe import Recipe
 
 HERE = Path(__file__).resolve().parent
 TEXT = "今天天气真好，我们一起去公园吧！"
@@ -209,6 +211,34 @@ def test_mel_is_drawn_only_when_asked(run, tmp_path):
     assert (tmp_path / "mel.png").read_bytes().startswith(b"\x89PNG")
     assert "mel.png" in result.stdout
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mel.png", "speech.wav"]
+
+
+def test_the_picture_of_a_fitted_speech_is_as_long_as_its_sound(run, monkeypatch):
+    """Pieces overlap as the first recipe says, also those that a later one speaks."""
+    from fake_system import ToneSystem
+    from tts_lab.experiments import fitting
+    from tts_lab.show import plots
+
+    drawn = []
+    recipes = tuple(Recipe(max_chars=10, crossfade_ms=overlap) for overlap in (200, 100))
+    monkeypatch.setattr(fitting, "fit", lambda *_: fitting.Fitted(recipes, "two recipes"))
+    monkeypatch.setattr(ToneSystem, "vocoder", memory_runs_out_once(ToneSystem.vocoder))
+    monkeypatch.setattr(plots, "save", lambda figure, path: drawn.append(figure))
+    receipt = json.loads(speak(run, "今天天气真好我们一起去公园吧", "--fit", "--mel", "mel.png", "--json").stdout)
+    assert [part["recipe"]["crossfade_ms"] for part in receipt["spoken"]] == [100]
+    _, end = drawn[0].axes[0].get_xlim()
+    assert end == pytest.approx(receipt["audio_seconds"], abs=1e-5)
+
+
+def memory_runs_out_once(stage):
+    left = [torch.OutOfMemoryError("CUDA out of memory.")]
+
+    def run(*arguments):
+        if left:
+            raise left.pop()
+        return stage(*arguments)
+
+    return run
 
 
 def test_other_errors_are_not_swallowed(run, monkeypatch):

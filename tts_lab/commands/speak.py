@@ -65,7 +65,7 @@ def run(question: Question, output: Output) -> None:
     kept: list[Wave] = []
     receipt = _speak(system, request, recipes, output, kept)
     if output.mel is not None:
-        _draw(kept, output.mel, chosen)
+        _draw(kept, output.mel, receipt.recipe)
     _report(receipt, output)
 
 
