@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tts_lab.errors import WeightsError
+from tts_lab.levers.residency import PRECISIONS
 from tts_lab.nn.antialias import low_pass
 from tts_lab.nn.bigvgan import BigVGAN
 from tts_lab.nn.dit import TimeEmbedding
@@ -33,7 +34,6 @@ from tts_lab.systems.indextts2.released_sizes import sizes_from
 from tts_lab.systems.indextts2.tokens import Tokens
 from tts_lab.systems.indextts2.vocoder_layout import bigvgan_layout, campplus_layout
 
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 State = Mapping[str, Tensor]
 
 
