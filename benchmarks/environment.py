@@ -1,22 +1,29 @@
-"""Where and how a result was measured, and writing it down whole."""
+"""What the benchmarks share: options, where and how a result was measured, and writing it down whole."""
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import json
 import os
 import platform
-import secrets
 import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
-from tts_lab.errors import OutputError
 from tts_lab.receipt import environment as of_run
+from tts_lab.whole import whole
 
 ROOT = Path(__file__).resolve().parent.parent
 LINE = 500  # characters
+
+
+def positive(text: str) -> int:
+    """An option's whole number of at least 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, but is {text!r}")
+    return int(text)
 
 
 def environment() -> dict[str, Any]:
@@ -53,17 +60,11 @@ def today() -> str:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write data as JSON, under a temporary name first. Raises OutputError where it cannot be written."""
+    """Write data as JSON, whole or not at all, in a folder that is made if need be. Raises OutputError."""
     text = laid_out(data) + "\n"
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
+    with whole(path, "result") as part:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror}); choose another place.") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def laid_out(data: Any, indent: str = "") -> str:

@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 
-from environment import ROOT, command, environment, today, write_json
+from environment import ROOT, command, environment, positive, today, write_json
 from tts_lab.errors import LabError
 from tts_lab.experiments.quality_table import Table, markdown
 from tts_lab.memory.events import EventLog
@@ -196,18 +196,12 @@ def _lengths(text: str) -> list[float]:
     return values
 
 
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, but is {text!r}")
-    return int(text)
-
-
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=_lengths, default=[4.0, 12.0, 30.0, 60.0, 120.0], help="lengths of speech")
     parser.add_argument("--longest-naive", type=float, default=30.0, help="longest speech to time the published way")
-    parser.add_argument("--threads", type=_positive, default=1, help="cores to use")
-    parser.add_argument("--repeats", type=_positive, default=3, help="runs; the median counts")
+    parser.add_argument("--threads", type=positive, default=1, help="cores to use")
+    parser.add_argument("--repeats", type=positive, default=3, help="runs; the median counts")
     parser.add_argument("--out", type=Path, help="JSON file for the result")
     return parser.parse_args(arguments)
 

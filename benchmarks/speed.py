@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from environment import ROOT, command, environment, today, write_json
+from environment import ROOT, command, environment, positive, today, write_json
 from tts_lab.errors import LabError
 from tts_lab.experiments.quality import ladder
 from tts_lab.experiments.quality_table import Table, markdown
@@ -198,19 +198,11 @@ def _is_default(args: argparse.Namespace) -> bool:
     return all(getattr(args, name) == getattr(plain, name) for name in ("evaluations", "threads", "system"))
 
 
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, but is {text!r}")
-    return int(text)
-
-
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=_positive, default=2, help="cores to use")
-    parser.add_argument(
-        "--evaluations", type=_positive, default=8, help="of the acoustic model, for each piece of text"
-    )
-    parser.add_argument("--repeats", type=_positive, default=5, help="runs; the median counts")
+    parser.add_argument("--threads", type=positive, default=2, help="cores to use")
+    parser.add_argument("--evaluations", type=positive, default=8, help="of the acoustic model, for each piece of text")
+    parser.add_argument("--repeats", type=positive, default=5, help="runs; the median counts")
     parser.add_argument("--system", default="mini")
     parser.add_argument("--out", type=Path, help="JSON file for the result")
     return parser.parse_args(arguments)

@@ -26,7 +26,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from environment import ROOT, command, environment, today, write_json
+from environment import ROOT, command, environment, positive, today, write_json
 from tts_lab.errors import LabError
 from tts_lab.experiments import judges as judging
 from tts_lab.experiments import quality
@@ -218,12 +218,6 @@ def _counts(text: str) -> list[int]:
         raise argparse.ArgumentTypeError(f"write whole numbers with commas, such as 8,16, not {text!r}") from None
 
 
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, but is {text!r}")
-    return int(text)
-
-
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -233,13 +227,13 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--schedule", help="uniform or sway")
     add("--temperature", type=float, help="of the semantic model's draws")
     add("--seed", type=int, default=0)
-    add("--sentences", type=_positive, help="so many, spread over the voices")
+    add("--sentences", type=positive, help="so many, spread over the voices")
     add("--voice", help="sentences of this voice only")
     add("--split", default="test", help="test, dev, train or any (the last two with --wavs)")
     add("--corpus", type=Path, help="folder of the teacher's corpus")
     add("--wavs", type=Path, help="score the sound files in this folder instead of speaking")
     add("--system", default="mini")
-    add("--threads", type=_positive, help="of the CPU; default: all for speaking, one for the recogniser")
+    add("--threads", type=positive, help="of the CPU; default: all for speaking, one for the recogniser")
     add("--again", action="store_true", help="measure what the file holds already")
     add("--out", type=Path, help="JSON file for the result")
     return parser.parse_args(arguments)

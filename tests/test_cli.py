@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 import soundfile
+import torch
 from typer.testing import CliRunner
 
 from tts_lab import cli
 from tts_lab.errors import LabError
+from tts_lab.recipe import Recipe
 
 HERE = Path(__file__).resolve().parent
 TEXT = "今天天气真好，我们一起去公园吧！"
@@ -180,7 +182,7 @@ def test_folder_without_permission(run, tmp_path):
 
 
 def test_unwritable_output_is_found_before_the_system_is_loaded(run, monkeypatch):
-    monkeypatch.setattr(cli, "_load", lambda *_: pytest.fail("the system was loaded"))
+    monkeypatch.setattr("tts_lab.commands.speak.load", lambda *_: pytest.fail("the system was loaded"))
     refused(speak(run, TEXT, "--out", "none/a.wav"))
     refused(speak(run, TEXT, "--steps", "0"))
 
@@ -211,8 +213,36 @@ def test_mel_is_drawn_only_when_asked(run, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mel.png", "speech.wav"]
 
 
+def test_the_picture_of_a_fitted_speech_is_as_long_as_its_sound(run, monkeypatch):
+    """Pieces overlap as the first recipe says, also those that a later one speaks."""
+    from fake_system import ToneSystem
+    from tts_lab.experiments import fitting
+    from tts_lab.show import plots
+
+    drawn = []
+    recipes = tuple(Recipe(max_chars=10, crossfade_ms=overlap) for overlap in (200, 100))
+    monkeypatch.setattr(fitting, "fit", lambda *_: fitting.Fitted(recipes, "two recipes"))
+    monkeypatch.setattr(ToneSystem, "vocoder", memory_runs_out_once(ToneSystem.vocoder))
+    monkeypatch.setattr(plots, "save", lambda figure, path: drawn.append(figure))
+    receipt = json.loads(speak(run, "今天天气真好我们一起去公园吧", "--fit", "--mel", "mel.png", "--json").stdout)
+    assert [part["recipe"]["crossfade_ms"] for part in receipt["spoken"]] == [100]
+    _, end = drawn[0].axes[0].get_xlim()
+    assert end == pytest.approx(receipt["audio_seconds"], abs=1e-5)
+
+
+def memory_runs_out_once(stage):
+    left = [torch.OutOfMemoryError("CUDA out of memory.")]
+
+    def run(*arguments):
+        if left:
+            raise left.pop()
+        return stage(*arguments)
+
+    return run
+
+
 def test_other_errors_are_not_swallowed(run, monkeypatch):
-    monkeypatch.setattr(cli, "_load", lambda *_: 1 / 0)
+    monkeypatch.setattr("tts_lab.commands.speak.load", lambda *_: 1 / 0)
     assert isinstance(speak(run, TEXT).exception, ZeroDivisionError)
 
 

@@ -10,20 +10,14 @@ import functools
 import json
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from tts_lab.errors import LabError, OutputError, RecipeError, TextError, VoiceError
-
-if TYPE_CHECKING:
-    from tts_lab.receipt import Receipt
-    from tts_lab.recipe import Recipe
-    from tts_lab.types import Request, System, Wave
+from tts_lab.commands.console import complain, given_text, load
+from tts_lab.errors import LabError
 
 BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
 SPEECH = Path("speech.wav")
@@ -31,7 +25,6 @@ WEIGHTS = (
     "Folder of released weights for a system that is not bundled, or random. A converted copy is kept in the folder; "
     "the variable TTS_LAB_CACHE names another one, or is off."
 )
-PICTURE_SECONDS = 60.0  # a picture of more sound than this shows nothing, and keeping it all would cost memory
 
 app = typer.Typer(
     help="A laboratory for Mandarin speech synthesis on small machines.",
@@ -56,10 +49,10 @@ def tells_why(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except LabError as error:
-            _complain(str(error))
+            complain(str(error))
             raise typer.Exit(BAD_INPUT) from None
         except KeyboardInterrupt:
-            _complain("Stopped.")
+            complain("Stopped.")
             raise typer.Exit(INTERRUPTED) from None
 
     return wrapped
@@ -95,29 +88,16 @@ def speak(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No receipt and no progress.")] = False,
 ) -> None:
     """Speak a text into a sound file and print the receipt."""
-    if fit and (recipe != "default" or any(lever is not None for lever in (steps, solver, guidance))):
-        raise RecipeError("--fit chooses the recipe itself; leave out --recipe, --steps, --solver and --guidance.")
-    chosen = _recipe(recipe, steps=steps, solver=solver, guidance=guidance)
-    words = _text(text, text_file)
-    _check_outputs(out, mel)
+    from tts_lab.commands.speak import Output, Question, run
 
-    from tts_lab.pipeline import speak_to_file
-    from tts_lab.types import Request
-
-    loaded = _load(system, device, quiet, weights)
-    request = Request(
-        words, voice=voice, reference=reference, emotion=emotion, seed=seed, speed=speed,
-        emotion_reference=emotion_reference, emotion_weights=_numbers(emotion_weights), emotion_text=emotion_text,
-        emotion_strength=emotion_strength,
-    )  # fmt: skip
-    kept: list[Wave] = []
-    recipes = _fitted(loaded, request, quiet) if fit else (chosen,)
-    with _progress(len(words), quiet) as advance:
-        keep = _both(advance, kept, keep=mel is not None)
-        receipt = speak_to_file(loaded, request, out, recipes[0], on_wave=keep, fallbacks=recipes[1:])
-    if mel is not None:
-        _draw(kept, mel, chosen)
-    _report(receipt, out, mel, as_json, quiet)
+    levers = {"steps": steps, "solver": solver, "guidance": guidance}
+    manner = {
+        "voice": voice, "reference": reference, "seed": seed, "speed": speed, "emotion": emotion,
+        "emotion_reference": emotion_reference, "emotion_weights": emotion_weights, "emotion_text": emotion_text,
+        "emotion_strength": emotion_strength,
+    }  # fmt: skip
+    question = Question(text, text_file, system, weights, device, recipe, levers, fit, manner)
+    run(question, Output(out, mel, as_json, quiet))
 
 
 @app.command()
@@ -172,7 +152,7 @@ def fit(
     """Find the fastest recipe that fits a card, and say what it gives up."""
     from tts_lab.commands.fit import Question, run
 
-    text = None if text_file is None else _text(None, text_file)
+    text = None if text_file is None else given_text(None, text_file)
     run(Question(system, card, text, seconds, reference_seconds, quality, safety), out, as_json)
 
 
@@ -184,7 +164,7 @@ def voices(
     as_json: Annotated[bool, typer.Option("--json", help="Print them as one line of JSON.")] = False,
 ) -> None:
     """List the voices of a system; the first is its default."""
-    loaded = _load(system, "cpu", quiet=True, weights=weights)
+    loaded = load(system, "cpu", quiet=True, weights=weights)
     about = loaded.about_voices()
     if as_json:
         typer.echo(json.dumps(about, ensure_ascii=False))
@@ -242,144 +222,6 @@ def doctor(
         typer.echo(json.dumps({**report, "warm_seconds": round(seconds, 3)}, ensure_ascii=False))
     else:
         typer.echo(clinic.render(report))
-
-
-def _recipe(name: str, **levers: Any) -> Recipe:
-    from tts_lab.recipe import Recipe
-
-    return Recipe.find(name).replace(**{lever: value for lever, value in levers.items() if value is not None})
-
-
-def _fitted(system: System, request: Request, quiet: bool) -> tuple[Recipe, ...]:
-    from tts_lab.experiments.fitting import fit
-
-    found = fit(system.name, request, str(getattr(system, "device", "cpu")))
-    if not quiet:
-        typer.echo(found.sentence, err=True)
-    return found.recipes
-
-
-def _numbers(text: str | None) -> tuple[float, ...] | None:
-    try:
-        return None if text is None else tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise VoiceError(
-            f"--emotion-weights wants numbers with commas between, such as 0,0,0.5, not {text!r}."
-        ) from None
-
-
-def _text(text: str | None, text_file: str | None) -> str:
-    if (text is None) == (text_file is None):
-        raise TextError("Give either the text itself or --text-file, one of the two.")
-    found = text if text_file is None else _read(text_file)
-    if not found or not found.strip():
-        raise TextError("There is no text to speak; give some Chinese text, such as 你好。")
-    return found
-
-
-def _read(name: str) -> str:
-    source = "stdin" if name == "-" else name
-    try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise TextError(f"{source} is not text in UTF-8; save it as UTF-8 and try again.") from None
-    except OSError as error:
-        raise TextError(f"{source} cannot be read ({error.strerror}); give an existing text file.") from None
-
-
-def _check_outputs(out: Path, mel: Path | None) -> None:
-    """Find an unwritable output now, not after minutes of work. 22,050 Hz: any rate that every format has."""
-    from tts_lab.audio.files import check_writable
-
-    check_writable(out, 22_050)
-    if mel is not None:
-        try:
-            from tts_lab.show.plots import check_picture
-        except ModuleNotFoundError as error:
-            raise OutputError(
-                f"--mel needs {error.name}, which is not installed; run ./lab once to install it."
-            ) from None
-        check_picture(mel)
-
-
-def _load(system: str, device: str, quiet: bool, weights: str | None) -> System:
-    from rich.console import Console
-
-    from tts_lab.systems import load_system
-
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        return load_system(system, device, weights)
-    with console.status(f"loading {system}"):
-        return load_system(system, device, weights)
-
-
-@contextmanager
-def _progress(characters: int, quiet: bool) -> Iterator[Callable[[Wave], None]]:
-    """A bar on stderr that counts characters spoken, where a person is watching. Yields what to call with each wave."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
-        task = bar.add_task("speaking", total=characters)
-        seconds = 0.0
-
-        def advance(wave: Wave) -> None:
-            nonlocal seconds
-            seconds += wave.seconds
-            bar.update(task, advance=len(wave.mel.semantic.chunk.text), description=f"{seconds:.0f} s of speech")
-
-        yield advance
-
-
-def _both(advance: Callable[[Wave], None], kept: list[Wave], keep: bool) -> Callable[[Wave], None]:
-    def on_wave(wave: Wave) -> None:
-        advance(wave)
-        if keep and sum(w.seconds for w in kept) < PICTURE_SECONDS:
-            kept.append(wave)
-
-    return on_wave
-
-
-def _draw(waves: list[Wave], path: Path, recipe: Recipe) -> None:
-    from tts_lab.show.plots import mel_figure, save
-
-    save(mel_figure(waves, crossfade_ms=recipe.crossfade_ms), path)
-
-
-def _report(receipt: Receipt, out: Path, mel: Path | None, as_json: bool, quiet: bool) -> None:
-    if as_json:
-        files = {"out": str(out), "mel": None if mel is None else str(mel)}
-        typer.echo(
-            json.dumps({**receipt.to_dict(), "process_seconds": _process_seconds(), **files}, ensure_ascii=False)
-        )
-    elif not quiet:
-        from rich.console import Console
-
-        console = Console()
-        console.print(receipt.table())
-        written = f"{out} and {mel}" if mel else f"{out}"
-        console.print(
-            f"Wrote {written}; {_process_seconds():.1f} s since the command began.", markup=False, highlight=False
-        )
-    elif receipt.unknown:
-        _complain(f"Not spoken: {' '.join(receipt.unknown)}")
-
-
-def _process_seconds() -> float:
-    """Seconds since this process began: start-up and loading included."""
-    import psutil
-
-    return round(time.time() - psutil.Process().create_time(), 3)
-
-
-def _complain(sentence: str) -> None:
-    from rich.console import Console
-
-    Console(stderr=True, soft_wrap=True).print(sentence, style="red", markup=False, highlight=False)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,9 @@ Axes: b batch (1 here), s samples.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from tts_lab.audio.join import concatenate, crossfade
 from tts_lab.errors import LabError, RecipeError, TextError, VoiceError
 from tts_lab.memory.host import give_back_free_memory
 from tts_lab.memory.meter import Meter, NullMeter, TimeMeter, peak_process_bytes
+from tts_lab.nearest import did_you_mean
 from tts_lab.receipt import Receipt, Spoken, environment
 from tts_lab.recipe import Recipe
 from tts_lab.types import Chunk, Prompt, Request, Speech, Wave
@@ -221,7 +221,7 @@ def checked(system: System, request: Request) -> Request:
         return dataclasses.replace(request, voice=named(request.voice))
     if request.voice not in system.voices:
         raise VoiceError(
-            f"{system.name} has no voice {request.voice!r}{_nearest(request.voice, system.voices)}; "
+            f"{system.name} has no voice {request.voice!r}{did_you_mean(request.voice, system.voices)}; "
             f"its voices are {', '.join(system.voices)}."
         )
     return request
@@ -306,8 +306,3 @@ def _check_speed(speed: float) -> None:
         raise RecipeError(f"speed must be a number from {SLOWEST} to {FASTEST}, but is {speed!r}.")
     if not SLOWEST <= speed <= FASTEST:
         raise RecipeError(f"speed must be from {SLOWEST} to {FASTEST} times the voice's own, but is {speed:g}.")
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
-    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -3,74 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import math
-import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from tts_lab.errors import RecipeError
-
-Check = Callable[[str, Any], Any]  # (lever, value) -> the value in its own type, or RecipeError
-
-
-def whole(low: int, high: int) -> Check:
-    """A whole number from `low` to `high`."""
-
-    def check(lever: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-            _refuse(lever, f"a whole number from {low} to {high}", value)
-        if not low <= int(value) <= high:
-            _refuse(lever, f"from {low} to {high}", value)
-        return int(value)
-
-    return check
-
-
-def real(low: float, high: float) -> Check:
-    """A finite number from `low` to `high`."""
-
-    def check(lever: str, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            _refuse(lever, f"a number from {low:g} to {high:g}", value)
-        number = float(value)
-        if not math.isfinite(number) or not low <= number <= high:
-            _refuse(lever, f"a finite number from {low:g} to {high:g}", value)
-        return number
-
-    return check
-
-
-def or_none(check: Check) -> Check:
-    """What `check` takes, or nothing: the system's own."""
-
-    def checked(lever: str, value: Any) -> Any:
-        return None if value is None else check(lever, value)
-
-    return checked
-
-
-def one_of(*names: str) -> Check:
-    """One of a few names."""
-
-    def check(lever: str, value: Any) -> str:
-        if not isinstance(value, str) or value not in names:
-            guess = _nearest(value, names) if isinstance(value, str) else ""
-            _refuse(lever, f"one of {', '.join(names)}", value, guess)
-        return value
-
-    check.names = names  # type: ignore[attr-defined]
-    return check
-
-
-def switch(lever: str, value: Any) -> bool:
-    """True or False."""
-    if not isinstance(value, bool):
-        _refuse(lever, "true or false", value)
-    return value
-
+from tts_lab.lever_checks import Check, one_of, or_none, real, shown, switch, whole
+from tts_lab.nearest import did_you_mean
 
 LEVERS: dict[str, tuple[Check, str]] = {
     "steps": (whole(1, 1000), "solver steps of the acoustic model"),
@@ -207,7 +147,7 @@ class Recipe:
         """A preset by its name (see `PRESETS`)."""
         if name not in PRESETS:
             raise RecipeError(
-                f"No recipe is called {name!r}{_nearest(name, PRESETS)}; "
+                f"No recipe is called {name!r}{did_you_mean(name, PRESETS)}; "
                 f"there are {', '.join(PRESETS)}, or give a YAML file."
             )
         return PRESETS[name][0]
@@ -248,12 +188,12 @@ class Recipe:
 
 def _from_article(section: Any) -> dict[str, Any]:
     if not isinstance(section, Mapping):
-        raise RecipeError(f"inference must hold keys and values ({', '.join(ARTICLE)}), but is {_show(section)}.")
+        raise RecipeError(f"inference must hold keys and values ({', '.join(ARTICLE)}), but is {shown(section)}.")
     levers = {}
     for key, value in section.items():
         if key not in ARTICLE:
             raise RecipeError(
-                f"inference has no key {key!r}{_nearest(str(key), ARTICLE)}; it knows {', '.join(ARTICLE)}."
+                f"inference has no key {key!r}{did_you_mean(key, ARTICLE)}; it knows {', '.join(ARTICLE)}."
             )
         lever, check, convert = ARTICLE[key]
         levers[lever] = convert(check(key, value))
@@ -266,7 +206,7 @@ def _only_known(levers: Mapping[str, Any]) -> None:
             raise RecipeError(f"{key} is the article's name: put it under 'inference:', or write {ARTICLE[key][0]}.")
         if key not in LEVERS:
             raise RecipeError(
-                f"A recipe has no lever {key!r}{_nearest(str(key), LEVERS)}; the levers are {', '.join(LEVERS)}."
+                f"A recipe has no lever {key!r}{did_you_mean(key, LEVERS)}; the levers are {', '.join(LEVERS)}."
             )
 
 
@@ -287,7 +227,7 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
         where = f" in line {mark.line + 1}" if mark else ""
         raise RecipeError(f"not valid YAML{where}; write one 'lever: value' a line.") from None
     if not isinstance(levers, Mapping):
-        raise RecipeError(f"expected lines of 'lever: value' with levers {', '.join(LEVERS)}, found {_show(levers)}.")
+        raise RecipeError(f"expected lines of 'lever: value' with levers {', '.join(LEVERS)}, found {shown(levers)}.")
     return levers
 
 
@@ -302,22 +242,6 @@ def _refuse_twice(node: Any, depth: int = 2) -> None:
             raise RecipeError(f"{key.value} is given twice (again in line {key.start_mark.line + 1}); keep one.")
         seen.add(key.value)
         _refuse_twice(value, depth - 1)
-
-
-def _nearest(word: Any, known: Any) -> str:
-    close = difflib.get_close_matches(str(word).lower(), list(known), n=1, cutoff=0.6)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-def _show(value: Any) -> str:
-    if value is None:
-        return "empty"
-    kind = {bool: "true or false", str: "text", list: "a list", dict: "a section"}.get(type(value), "")
-    return f"{value!r}" + (f" ({kind})" if kind and not isinstance(value, bool) else "")
-
-
-def _refuse(lever: str, expected: str, value: Any, guess: str = "") -> NoReturn:
-    raise RecipeError(f"{lever} must be {expected}, but is {_show(value)}{guess}.")
 
 
 _ORIGINAL = Recipe(steps=100, schedule="uniform", guidance=0.7, max_chars=500)

@@ -106,7 +106,7 @@ def test_the_allocator_can_be_set(run: Any) -> None:
         (("mini", "--seconds", "0"), "length of the speech must be a number of seconds above 0"),
         (("mini", "--seconds", "nan"), "length of the speech must be a number of seconds above 0"),
         (("mini", "--reference-seconds", "-3"), "length of the reference clip must be"),
-        (("mini", "--alloc-conf", "max_split_size:1"), "Did you mean max_split_size_mb"),
+        (("mini", "--alloc-conf", "max_split_size:1"), "did you mean 'max_split_size_mb'"),
         (("nowhere.npz",), "give an existing file"),
         (("mini", "--html", "a.txt"), "does not end in .html"),
         (("mini", "--html", "nowhere/a.html"), "choose another folder"),

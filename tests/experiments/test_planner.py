@@ -268,7 +268,7 @@ def test_values_come_from_the_table_of_levers(monkeypatch: pytest.MonkeyPatch) -
     assert choices("offload")[:3] == ("none", "voice", "stage")
     assert choices("steps") == ()
     assert ways("indextts2", reference("indextts2"), ("offload",))["offload"] == choices("offload")
-    from tts_lab.recipe import one_of
+    from tts_lab.lever_checks import one_of
 
     monkeypatch.setitem(LEVERS, "offload", (one_of("none", "voice", "stage", "new"), ""))
     assert ways("indextts2", reference("indextts2"), ("offload",))["offload"][-1] == "new"

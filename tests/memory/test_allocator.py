@@ -123,7 +123,7 @@ def test_settings_in_pytorchs_own_words():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("max_split_mb:128", ["max_split_mb", "Did you mean max_split_size_mb"]),
+        ("max_split_mb:128", ["max_split_mb", "did you mean 'max_split_size_mb'"]),
         ("max_split_size_mb=128", ["cannot be read", "key:value"]),
         ("max_split_size_mb:128,,", ["cannot be read"]),
         ("max_split_size_mb:128,max_split_size_mb:64", ["twice"]),

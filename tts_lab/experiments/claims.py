@@ -7,7 +7,6 @@ tested on made-up figures.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tts_lab.errors import LabError
+from tts_lab.nearest import did_you_mean
 from tts_lab.paths import data_dir
 
 # When a figure of ours counts as the article's. It gives two digits; its program and lengths are guessed.
@@ -138,7 +138,7 @@ def claims(only: Iterable[str] | None = None) -> list[Verdict]:
     known, wanted = read_claims(), list(only or ())
     for name in wanted:
         if name not in known:
-            raise LabError(f"There is no claim {name!r}{_near(name, known)}; the claims are {', '.join(known)}.")
+            raise LabError(f"There is no claim {name!r}{did_you_mean(name, known)}; the claims are {', '.join(known)}.")
     return [verdict_on(claim) for claim in known.values() if not wanted or claim.id in wanted]
 
 
@@ -201,8 +201,8 @@ def _claim(row: Any) -> Claim:
         if value not in allowed:
             raise LabError(f"The {key} of {name} must be one of {', '.join(allowed)}, but is {value!r}.")
     if claim.experiment not in experiments():
-        near_name = _near(claim.experiment, experiments())
-        raise LabError(f"T{name[1:]} names an unknown experiment {claim.experiment!r}{near_name}.")
+        guess = did_you_mean(claim.experiment, experiments())
+        raise LabError(f"T{name[1:]} names an unknown experiment {claim.experiment!r}{guess}.")
     if not isinstance(claim.given, Mapping):
         raise LabError(f"The `given` of {name} must be arguments by name, but is {claim.given!r}.")
     return claim
@@ -211,13 +211,8 @@ def _claim(row: Any) -> Claim:
 def _known(what: str, row: Mapping[str, Any], keys: Iterable[str]) -> None:
     for key in row:
         if key not in keys:
-            raise LabError(f"{what[0].upper()}{what[1:]} has an unknown key {key!r}{_near(str(key), keys)}; "
+            raise LabError(f"{what[0].upper()}{what[1:]} has an unknown key {key!r}{did_you_mean(key, keys)}; "
                            f"known are {', '.join(keys)}.")  # fmt: skip
-
-
-def _near(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _why(error: Exception) -> str:

@@ -5,13 +5,13 @@ Source of every rule and constant: `c10/core/AllocatorConfig.h` and `c10/cuda/CU
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
 from tts_lab.errors import RecipeError
+from tts_lab.nearest import did_you_mean
 
 MIB = 1024 * 1024
 MIN_BLOCK_SIZE = 512  # every request is rounded up to a multiple of it
@@ -227,9 +227,7 @@ def _check_backend(value: str) -> None:
 
 def _unknown(key: str) -> str:
     known = (*PARSERS, "backend", *NO_EFFECT)
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    return f"There is no allocator option {key!r}.{hint} Known are: {', '.join(known)}."
+    return f"There is no allocator option {key!r}{did_you_mean(key, known)}. Known are: {', '.join(known)}."
 
 
 PARSERS: dict[str, Callable[[str, str], Any]] = {

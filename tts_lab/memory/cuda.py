@@ -6,7 +6,7 @@ import gc
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -63,12 +63,10 @@ class CudaMeter(DeviceMeter):
         if self.history:
             torch.cuda.memory._record_memory_history(max_entries=HISTORY_EVENTS, device=self.index)
         self._restart()
-        self._start = time.perf_counter()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._note("")
-        self._wall = time.perf_counter() - self._start
         free, total = torch.cuda.mem_get_info(self.index)
         self._outside = total - free - torch.cuda.memory_reserved(self.index)
 
@@ -144,13 +142,11 @@ class CudaMeter(DeviceMeter):
 
 def measured_card(index: int = 0) -> Card:
     """The card as it reports itself; what it does not tell (rates) is that of the table's card of its name."""
-    import dataclasses
-
     found = torch.cuda.get_device_properties(index)
     try:
         known = find_card(found.name)
     except LabError:
         known = find_card(f"{found.total_memory / 2**30:.3f}GiB")
-    return dataclasses.replace(
+    return replace(
         known, name=found.name, total_bytes=found.total_memory, compute_capability=(found.major, found.minor)
     )

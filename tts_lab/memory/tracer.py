@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,6 @@ DEVICES = ("meta", "cpu")
 AMPERE: Capability = (8, 6)  # of the GeForce 30 series
 
 __all__ = ["CpuMeter", "MetaMeter", "TraceError", "Tracer", "trace"]
-R = TypeVar("R")
 
 
 class Tracer(DeviceMeter):

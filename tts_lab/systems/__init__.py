@@ -3,7 +3,6 @@ to speak, and `run_lengths(recipe, seconds, reference_seconds, meter)` for studi
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from importlib import import_module
@@ -12,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tts_lab.errors import LabError
+from tts_lab.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from tts_lab.memory.meter import DeviceMeter
@@ -63,9 +63,7 @@ def run_lengths(
 
 def _package(name: str, known: Mapping[str, str]) -> ModuleType:
     if name not in known:
-        close = difflib.get_close_matches(str(name).lower(), known, n=1)
-        guess = f" (did you mean {close[0]!r}?)" if close else ""
-        raise LabError(f"There is no system {name!r}{guess}; the lab has {', '.join(known)}.")
+        raise LabError(f"There is no system {name!r}{did_you_mean(name, known)}; the lab has {', '.join(known)}.")
     return import_module(known[name])
 
 

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tts_lab.systems.indextts2.checkpoint import fill
 from tts_lab.systems.indextts2.conditioner import Conditioner
 from tts_lab.systems.indextts2.config import SMALL
-from tts_lab.systems.indextts2.gpt_checkpoint import load_state
 from tts_lab.systems.indextts2.voice_model import VoiceModel
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "indextts2" / "gpt"
@@ -55,8 +55,8 @@ def models() -> tuple[Conditioner, VoiceModel]:
     """The small model with its recorded weights."""
     with torch.device("meta"):
         conditioner, model = Conditioner(SMALL), VoiceModel(SMALL)
-    shapes = {**conditioner.state_dict(), **model.state_dict()}
-    load_state(conditioner, model, {name: weight(name, tuple(x.shape)) for name, x in shapes.items()})
+    for part in (conditioner, model):
+        fill(part, {name: weight(name, tuple(x.shape)) for name, x in part.state_dict().items()})
     return conditioner, model
 
 

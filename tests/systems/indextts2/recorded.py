@@ -11,7 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from tts_lab.systems.indextts2.checkpoint import fill
+from tts_lab.systems.indextts2.converted import Converted
+from tts_lab.systems.indextts2.fitting import check
+from tts_lab.systems.indextts2.released import Layout
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "indextts2"
 CONSTANT = ("freqs", "filter", "input_pos", "num_batches_tracked")  # what a module computes for itself
@@ -22,6 +27,12 @@ def weights(shapes: Mapping[str, Iterable[int]]) -> dict[str, Tensor]:
     return {
         name: value(name, tuple(shape)) for name, shape in shapes.items() if name.rpartition(".")[2] not in CONSTANT
     }
+
+
+def load(model: nn.Module, state: Mapping[str, Tensor], layout: Layout) -> None:
+    """A released state into a module, as it comes from a file."""
+    check(Path("recorded"), state, layout, [model])
+    fill(model, Converted(state, layout))
 
 
 def value(name: str, shape: tuple[int, ...]) -> Tensor:

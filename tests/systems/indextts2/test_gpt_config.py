@@ -57,7 +57,7 @@ def test_the_released_sizes_are_the_defaults(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        (changed("gpt.layer", 3), r"gpt has an unknown key 'layer' \(did you mean layers\?\)"),
+        (changed("gpt.layer", 3), r"gpt has an unknown key 'layer' \(did you mean 'layers'\?\)"),
         (changed("gpt.heads"), "gpt lacks heads"),
         (changed("gpt.heads", "many"), "heads is 'many'; a whole number"),
         (changed("gpt.layers", True), "layers is True; a whole number"),

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from gpt_recorded import FOLDER, weight
 
 from tts_lab.errors import WeightsError
+from tts_lab.systems.indextts2.checkpoint import fill
 from tts_lab.systems.indextts2.conditioner import Conditioner
 from tts_lab.systems.indextts2.config import SMALL, GPTConfig
-from tts_lab.systems.indextts2.gpt_checkpoint import as_released, load_state, unused
+from tts_lab.systems.indextts2.fitting import check
+from tts_lab.systems.indextts2.gpt_checkpoint import as_released, layout, unused
 from tts_lab.systems.indextts2.voice_model import VoiceModel
 
 MIB = 2**20
+GPT = Path("gpt.pth")
 
 
 def released_names() -> dict[str, list[int]]:
@@ -69,29 +73,36 @@ def meta_models() -> tuple[Conditioner, VoiceModel]:
         return Conditioner(SMALL), VoiceModel(SMALL)
 
 
-def test_loading_takes_tensors_over_and_says_what_it_left_out() -> None:
-    conditioner, model = meta_models()
+def test_loading_copies_and_says_what_it_left_out() -> None:
+    parts = conditioner, model = meta_models()
     state = small_state(**{"gpt.h.0.attn.bias": torch.ones(1), "gpt.wte.weight": torch.ones(1)})
-    left_out = load_state(conditioner, model, state)
+    left_out = unused(state)
     assert len(left_out) == 6
     assert all(left_out.values())
-    assert model.mel_head.weight.data_ptr() == state["mel_head.weight"].data_ptr()
-    assert conditioner.speed_emb.weight.data_ptr() == state["speed_emb.weight"].data_ptr()
-    assert not any(p.requires_grad or p.is_meta for part in (conditioner, model) for p in part.parameters())
+    check(GPT, state, layout(*parts, state), parts)
+    for part in parts:
+        fill(part, state)
+    assert torch.equal(model.mel_head.weight, state["mel_head.weight"])
+    assert torch.equal(conditioner.speed_emb.weight, state["speed_emb.weight"])
+    assert model.mel_head.weight.data_ptr() != state["mel_head.weight"].data_ptr()  # the file can go
+    assert not any(p.requires_grad or p.is_meta for part in parts for p in part.parameters())
     assert not model.training
 
 
 def test_weights_of_something_else_are_named() -> None:
+    def refused(state: dict[str, torch.Tensor], what: str) -> None:
+        with pytest.raises(WeightsError, match=f"gpt.pth are not those of IndexTTS-2 .*: {what}"):
+            check(GPT, state, layout(*parts, state), parts)
+
+    parts = meta_models()
     state = small_state()
     del state["mel_head.bias"]
-    with pytest.raises(WeightsError, match=r"lack mel_head\.bias: they are not IndexTTS-2's"):
-        load_state(*meta_models(), state)
-    with pytest.raises(WeightsError, match=r"have the unknown spk_emb_proj\.weight"):
-        load_state(*meta_models(), small_state(**{"spk_emb_proj.weight": torch.ones(2)}))
-    with pytest.raises(WeightsError, match=r"have another shape of mel_head\.bias"):
-        load_state(*meta_models(), small_state(**{"mel_head.bias": torch.ones(2)}))
-    with pytest.raises(WeightsError, match=r"lack .*, .*, .* and \d+ more"):
-        load_state(*meta_models(), {})
+    refused(state, r"1 missing \(mel_head\.bias\)\.")
+    refused(small_state(**{"spk_emb_proj.weight": torch.ones(2)}), r"1 unknown \(spk_emb_proj\.weight\)\.")
+    refused(
+        small_state(**{"mel_head.bias": torch.ones(2)}), r"1 of another shape \(mel_head\.bias 2 in place of 66\)\."
+    )
+    refused({}, r"\d+ missing \(.*, .*, .*, \.\.\.\)\.")
 
 
 def test_weights_of_the_full_size_are_what_the_table_says() -> None:

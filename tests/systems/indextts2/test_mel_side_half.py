@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from recorded import given, weights
+from recorded import given, load, weights
 from torch import Tensor, nn
 
 from tts_lab.nn.antialias import snake
@@ -20,7 +20,7 @@ from tts_lab.nn.dit import DiT
 from tts_lab.systems.indextts2 import codec, s2mel
 from tts_lab.systems.indextts2.cfm import generate
 from tts_lab.systems.indextts2.codec import RepCodec
-from tts_lab.systems.indextts2.released import Layout, load, released_shapes
+from tts_lab.systems.indextts2.released import Layout, released_shapes
 from tts_lab.systems.indextts2.s2mel import S2Mel
 from tts_lab.systems.indextts2.sizes import SMALL
 from tts_lab.systems.indextts2.vocoder_layout import bigvgan_layout, campplus_layout
@@ -36,8 +36,7 @@ def both(model: nn.Module, layout: Layout) -> tuple[nn.Module, nn.Module]:
     """With random weights in float32, and a copy in float16."""
     state = weights(released_shapes(model, layout))
     state |= {k: v for k, v in model.state_dict().items() if k.endswith("num_batches_tracked")}
-    load(model, state, layout, "random")
-    model.eval()
+    load(model, state, layout)
     return model, copy.deepcopy(model).half()
 
 

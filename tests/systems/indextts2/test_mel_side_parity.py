@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from recorded import error, given, recording, weights
+from recorded import error, given, load, recording, weights
 from torch import Tensor, nn
 
 from tts_lab.audio.mel import MEL_22K_FULL, log_mel
@@ -18,7 +18,7 @@ from tts_lab.systems.indextts2 import codec, length_regulator, s2mel
 from tts_lab.systems.indextts2.cfm import generate
 from tts_lab.systems.indextts2.codec import RepCodec
 from tts_lab.systems.indextts2.length_regulator import LengthRegulator, frames_of, nearest
-from tts_lab.systems.indextts2.released import Layout, load, released_shapes
+from tts_lab.systems.indextts2.released import Layout, released_shapes
 from tts_lab.systems.indextts2.s2mel import S2Mel
 from tts_lab.systems.indextts2.sizes import SMALL, LengthRegulatorSizes, Sizes
 from tts_lab.systems.indextts2.vocoder_layout import bigvgan_layout, campplus_layout
@@ -36,8 +36,8 @@ def filled(model: nn.Module, layout: Layout, prefix: str = "") -> nn.Module:
     """With the weights that the recorded module had; `prefix`: its name inside what was recorded."""
     state = weights({prefix + k: shape for k, shape in released_shapes(model, layout).items()})
     state |= {k: v for k, v in model.state_dict().items() if k.endswith("num_batches_tracked")}
-    load(model, state, layout.under(prefix, ""), "recorded")
-    return model.eval()
+    load(model, state, layout.under(prefix, ""))
+    return model
 
 
 def dit() -> DiT:

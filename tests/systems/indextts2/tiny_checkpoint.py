@@ -20,12 +20,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tts_lab.audio.backend import torchaudio
+from tts_lab.nn.weight_norm import folded
 from tts_lab.systems.indextts2 import codec, s2mel
 from tts_lab.systems.indextts2.config import GPTConfig
 from tts_lab.systems.indextts2.features import FeatureSizes, SemanticFeatures
 from tts_lab.systems.indextts2.gpt_checkpoint import as_released
 from tts_lab.systems.indextts2.parts import SMALL, AllSizes, Parts
-from tts_lab.systems.indextts2.released import Layout, from_released, released_shapes
+from tts_lab.systems.indextts2.released import Layout, released_shapes
 from tts_lab.systems.indextts2.vocoder_layout import bigvgan_layout, campplus_layout
 
 State = dict[str, Tensor]
@@ -86,7 +87,9 @@ def layouts(sizes: AllSizes = SMALL) -> dict[str, Layout]:
 
 def expected(released: Mapping[str, State], statistics: State, sizes: AllSizes = SMALL) -> dict[str, State]:
     """Module of Parts -> its state, folded."""
-    found = {role: from_released(released[role], layout, role) for role, layout in layouts(sizes).items()}
+    whole = {role: folded(released[role]) for role in layouts(sizes)}
+    found = {role: {ours: whole[role][name] for name, ours in layout.names.items()}
+             for role, layout in layouts(sizes).items()}  # fmt: skip
     parts = Parts.build(sizes, "meta")
     for name in ("conditioner", "gpt"):
         found[name] = {key: released["gpt"][key] for key in getattr(parts, name).state_dict()}

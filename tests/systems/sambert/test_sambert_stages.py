@@ -364,11 +364,10 @@ def test_the_public_way_keeps_its_maps() -> None:
     assert peak("sambert-public", 120) > 7 * 1024
 
 
-def test_traces_take_seconds() -> None:
-    for system in ("sambert", "sambert-public"):
-        report = vram(system, "8gb", seconds=30.5)
-        assert report.trace_seconds is not None
-        assert report.trace_seconds < 30  # three on a quiet machine; this only finds a trace that runs away
+def test_traces_do_not_run_away() -> None:
+    """Equal pieces are left out of ours; the public way has none, and its trace grows with the speech."""
+    assert vram("sambert", "8gb", seconds=300.5).about["operators"] < 100_000
+    assert vram("sambert-public", "8gb", seconds=30.5).about["operators"] < 40_000
 
 
 @pytest.mark.parametrize("pieces", [(), ((0, 5),), ((6, 5),), ((5,),)])

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tts_lab.errors import WeightsError
+from tts_lab.levers.residency import PRECISIONS
 from tts_lab.nn.antialias import low_pass
 from tts_lab.nn.bigvgan import BigVGAN
 from tts_lab.nn.dit import TimeEmbedding
@@ -33,7 +34,6 @@ from tts_lab.systems.indextts2.released_sizes import sizes_from
 from tts_lab.systems.indextts2.tokens import Tokens
 from tts_lab.systems.indextts2.vocoder_layout import bigvgan_layout, campplus_layout
 
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 State = Mapping[str, Tensor]
 
 
@@ -50,11 +50,6 @@ class Network:
     fp32: bool = False
 
 
-def _gpt_layout(parts: Parts, state: State) -> Layout:
-    names = [*parts.conditioner.state_dict(), *parts.gpt.state_dict()]
-    return Layout({name: name for name in names}, unused=dict.fromkeys(gpt_checkpoint.unused(state), ()))
-
-
 def _features_layout(parts: Parts, state: State) -> Layout:
     """Layers behind the last one that is used stay in the file."""
     used = parts.features.sizes.layers
@@ -67,7 +62,9 @@ _STATISTICS = ("mean", "deviation")
 
 # Field of Located -> what is made of the file; the largest first, so that its pages meet the least beside them.
 NETWORKS: dict[str, Network] = {
-    "gpt": Network(("conditioner", "gpt"), _gpt_layout),
+    "gpt": Network(
+        ("conditioner", "gpt"), lambda parts, state: gpt_checkpoint.layout(parts.conditioner, parts.gpt, state)
+    ),
     "features": Network(("features",), _features_layout),
     "vocoder": Network(("vocoder",), lambda parts, _: bigvgan_layout(parts.vocoder.sizes)),
     "s2mel": Network(("s2mel",), lambda parts, _: s2mel.layout(parts.s2mel.sizes)),
@@ -93,7 +90,7 @@ def load_parts(folder: Path | str, precision: str = "fp32") -> Parts:
     parts = Parts.build(sizes, "meta")
     for role, network in NETWORKS.items():
         dtype = torch.float32 if network.fp32 else PRECISIONS[precision]
-        _fill(getattr(files, role), network, parts, states.pop(role), dtype)
+        _load(getattr(files, role), network, parts, states.pop(role), dtype)
     tokens = Tokens.load(files.tokenizer)
     if len(tokens) > sizes.gpt.number_text_tokens + 1:
         raise WeightsError(
@@ -169,8 +166,8 @@ def _statistics(path: Path) -> dict[str, Tensor]:
     return {"mean": found["mean"], "deviation": found["var"].sqrt()}
 
 
-def _fill(path: Path, network: Network, parts: Parts, state: State, dtype: torch.dtype) -> None:
-    """Put a state into its modules, and keep a converted copy of what was a pickle."""
+def _load(path: Path, network: Network, parts: Parts, state: State, dtype: torch.dtype) -> None:
+    """Put a file's state into its modules, and keep a converted copy of what was a pickle."""
     modules = [getattr(parts, name) for name in network.modules]
     layout = network.layout(parts, state)
     ours = Layout({name: name for name in layout.names.values()})
@@ -182,10 +179,15 @@ def _fill(path: Path, network: Network, parts: Parts, state: State, dtype: torch
         if path.suffix != ".safetensors":
             state = keep(path, state) or state
     for module in modules:
-        named = {name: _as(state[name], mine, dtype) for name, mine in module.state_dict().items()}
-        module.load_state_dict(named, assign=True)
-        _constants(module, dtype)
-        module.eval().requires_grad_(False)
+        fill(module, state, dtype)
+
+
+def fill(module: nn.Module, state: State, dtype: torch.dtype = torch.float32) -> None:
+    """Copy a state under our names into a module, which may be on the meta device and is then ready to run."""
+    named = {name: _as(state[name], mine, dtype) for name, mine in module.state_dict().items()}
+    module.load_state_dict(named, assign=True)
+    _constants(module, dtype)
+    module.eval().requires_grad_(False)
 
 
 def _as(tensor: Tensor, mine: Tensor, dtype: torch.dtype) -> Tensor:

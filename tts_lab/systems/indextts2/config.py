@@ -5,13 +5,13 @@ Field names are those of the released file. The defaults are the released sizes.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from tts_lab.errors import WeightsError
+from tts_lab.nearest import did_you_mean
 
 FEATURES = 1024  # width of the w2v-bert features that both conformers read
 EMOTION_WIDTH = 1024  # of the emotion perceiver's one latent
@@ -152,8 +152,7 @@ def _expect(where: str, values: Any, known: tuple[str, ...]) -> None:
         raise WeightsError(f"{where} must be a table of names and values, not {values!r}.")
     for name in values:
         if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=1)
-            guess = f" (did you mean {close[0]}?)" if close else ""
+            guess = did_you_mean(name, known)
             raise WeightsError(f"{where} has an unknown key {name!r}{guess}; known are {_list(known)}.")
     missing = [name for name in known if name not in values]
     if missing:

@@ -7,16 +7,16 @@ and shapes of the two together are the released ones, less what speech never use
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
-from tts_lab.errors import WeightsError
 from tts_lab.nn.conformer import sinusoids
 from tts_lab.nn.gpt2 import GPT2Attention
 from tts_lab.systems.indextts2.conditioner import Conditioner
 from tts_lab.systems.indextts2.config import GPTConfig
+from tts_lab.systems.indextts2.released import Layout
 from tts_lab.systems.indextts2.voice_model import VoiceModel
 
 # Pattern of a name -> why the lab's model does without it.
@@ -30,34 +30,16 @@ UNUSED: dict[str, str] = {
 POSITION_ROWS = 5000  # of the table `pe`
 
 
-def unused(names: Mapping[str, object]) -> dict[str, str]:
+def unused(names: Iterable[str]) -> dict[str, str]:
     """Those names that speech never uses, with the reason."""
     found = {name: next((why for p, why in UNUSED.items() if re.fullmatch(p, name)), "") for name in names}
     return {name: why for name, why in found.items() if why}
 
 
-def load_state(conditioner: Conditioner, model: VoiceModel, state: Mapping[str, Tensor]) -> dict[str, str]:
-    """Put released weights into both modules. Returns what was left out, with the reasons.
-
-    Tensors are taken over as they are, so nothing is there twice and the modules may have been built on the meta
-    device; both are set to run, without gradients. Raises WeightsError where a tensor is missing, unknown or of another
-    shape.
-    """
-    left_out = unused(state)
-    mine = {name: value for name, value in state.items() if name not in left_out}
-    expected = {**conditioner.state_dict(), **model.state_dict()}
-    missing, unknown = sorted(expected.keys() - mine.keys()), sorted(mine.keys() - expected.keys())
-    wrong = [name for name in expected.keys() & mine.keys() if expected[name].shape != mine[name].shape]
-    for what, names in (("lack", missing), ("have the unknown", unknown), ("have another shape of", sorted(wrong))):
-        if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            raise WeightsError(
-                f"The weights {what} {', '.join(names[:3])}{more}: they are not IndexTTS-2's, or not of this size."
-            )
-    for module in (conditioner, model):
-        module.load_state_dict({name: mine[name] for name in module.state_dict()}, assign=True)
-        module.eval().requires_grad_(False)
-    return left_out
+def layout(conditioner: Conditioner, model: VoiceModel, names: Iterable[str]) -> Layout:
+    """Of a file with these names: ours are the released ones."""
+    own = [*conditioner.state_dict(), *model.state_dict()]
+    return Layout({name: name for name in own}, unused=dict.fromkeys(unused(names), ()))
 
 
 class Table(nn.Module):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tts_lab.systems.indextts2.emotion_text import EmotionText
     from tts_lab.systems.indextts2.tokens import Tokens
 
-STORED_VOICES, STYLE = 73, 192
+STORED_VOICES = 73
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Released tensor names and ours: an exact table for each checkpoint, readable both ways, and strict.
+"""Released tensor names and ours: an exact table for each checkpoint, readable both ways.
 
 Ours leave out what inference never reads, and hold weight norm folded; a table accounts for every released tensor all
-the same, so that a checkpoint with a name that is not its own, or without one that is needed, is refused.
+the same, so that a checkpoint with a name that is not its own, or without one that is needed, can be refused.
 """
 
 from __future__ import annotations
@@ -10,9 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
-
-from tts_lab.errors import WeightsError
-from tts_lab.nn.weight_norm import folded
 
 Shape = tuple[int, ...]
 
@@ -63,20 +60,6 @@ def pair(name: str) -> tuple[str, str]:
     return name + "_g", name + "_v"
 
 
-def from_released(state: Mapping[str, Tensor], layout: Layout, what: str) -> dict[str, Tensor]:
-    """A released state under our names, weight norm folded, ready for a strict `load_state_dict`.
-
-    what: how an error names the checkpoint. A weight may come as a pair or folded already; what inference never reads
-    may be there or not, and of any shape. Raises WeightsError for names that are missing or unknown.
-    """
-    state = {k: v for k, v in state.items() if k.rpartition(".")[2] not in BUFFERS}
-    known = set(layout.names) | set(layout.unused) | {p for name in layout.normed for p in pair(name)}
-    _refuse(what, "holds tensors that do not belong to it", sorted(set(state) - known))
-    whole = folded({k: v for k, v in state.items() if k not in layout.unused})
-    _refuse(what, "lacks tensors", sorted(set(layout.names) - set(whole)))
-    return {ours: whole[name] for name, ours in layout.names.items()}
-
-
 def to_released(state: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
     """Our state under the released names, weight norm folded, without what inference never reads."""
     return {name: state[ours] for name, ours in layout.names.items()}
@@ -96,18 +79,3 @@ def released_shapes(module: nn.Module, layout: Layout, fold: bool = False) -> di
             shapes[length] = (tensor.shape[0], *[1] * (tensor.ndim - 1))
             shapes[direction] = tuple(tensor.shape)
     return shapes
-
-
-def load(module: nn.Module, state: Mapping[str, Tensor], layout: Layout, what: str) -> None:
-    """Copy a released state into `module`. Raises WeightsError for names or shapes that do not fit, and copies none."""
-    ours = from_released(state, layout, what)
-    expected = to_released(module.state_dict(), layout)
-    wrong = [name for name, tensor in expected.items() if tensor.shape != ours[layout.names[name]].shape]
-    _refuse(what, "holds tensors of another shape than expected", wrong)
-    module.load_state_dict(ours)
-
-
-def _refuse(what: str, why: str, names: list[str]) -> None:
-    if names:
-        some = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        raise WeightsError(f"The {what} checkpoint {why}: {some}. Give the released file of IndexTTS-2 as it is.")

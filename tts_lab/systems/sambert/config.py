@@ -5,13 +5,13 @@ Names of the fields are the files' keys, so that a configuration can be compared
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from tts_lab.errors import WeightsError
+from tts_lab.nearest import did_you_mean
 
 UNIT_SIZES = ("sy", "tone", "syllable_flag", "word_segment", "emotion", "speaker")
 _TRAINING = ("encoder_dropout", "encoder_attention_dropout", "encoder_relu_dropout", "predictor_dropout",
@@ -167,9 +167,7 @@ def _checked(cls: type, params: Mapping[str, Any], also: Iterable[str] = (), eve
     known = {f.name: f for f in fields(cls)}
     for key in params:
         if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            guess = f" (did you mean {close[0]!r}?)" if close else ""
-            raise WeightsError(f"The configuration has an unknown key {key!r}{guess}; known are "
+            raise WeightsError(f"The configuration has an unknown key {key!r}{did_you_mean(key, known)}; known are "
                                f"{', '.join(sorted([*known, *also]))}.")  # fmt: skip
     needed = [name for name, f in known.items() if every or f.default is MISSING]
     missing = [name for name in needed if name not in params]

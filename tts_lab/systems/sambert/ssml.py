@@ -16,7 +16,8 @@ from xml.parsers import expat
 from xml.sax.saxutils import escape
 
 from tts_lab.errors import TextError, VoiceError
-from tts_lab.systems.sambert.voices import find_emotion, nearest
+from tts_lab.nearest import did_you_mean
+from tts_lab.systems.sambert.voices import ALIKE, find_emotion
 
 MARKUP = re.compile(r"\ufeff?\s*<(?:[A-Za-z/]|\?xml|!)")
 ATTRIBUTES = {"speak": ("version", "xmlns", "xml:lang"), "emotion": ("category",)}
@@ -100,7 +101,7 @@ class _Reader:
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         here = self._here()
         if name not in ATTRIBUTES:
-            guess = nearest(name.lower(), ATTRIBUTES)
+            guess = did_you_mean(name, ATTRIBUTES, ALIKE)
             raise TextError(f"SSML, {here}: there is no tag <{name}> here{guess}; the tags are <speak> and <emotion>.")
         if (name == "speak") == bool(self.open):
             raise TextError(f"SSML, {here}: <speak> encloses everything, once, and <emotion> stands inside it.")
@@ -116,7 +117,7 @@ class _Reader:
                 "or mix the emotion with neutral ('50% happy + 50% neutral')."
             )
         if attribute not in ATTRIBUTES[name]:
-            guess = nearest(attribute.lower(), ATTRIBUTES[name])
+            guess = did_you_mean(attribute, ATTRIBUTES[name], ALIKE)
             known = ", ".join(ATTRIBUTES[name])
             raise TextError(f"SSML, {here}: <{name}> has no attribute {attribute!r} here{guess}; it takes {known}.")
         if attribute == "xml:lang" and not CHINESE.fullmatch(value):

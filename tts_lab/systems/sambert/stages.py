@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from tts_lab.errors import VoiceError, WeightsError
 from tts_lab.levers.residency import Residency
+from tts_lab.nearest import did_you_mean
 from tts_lab.nn.attention import set_attention_kernel
 from tts_lab.nn.tiling import tiled
 from tts_lab.recipe import Recipe
@@ -31,7 +32,7 @@ from tts_lab.systems.sambert.source import denormalised
 from tts_lab.systems.sambert.symbols import SPEAKERS
 from tts_lab.systems.sambert.units import LingUnit, encode
 from tts_lab.systems.sambert.voice_parts import VoiceParts
-from tts_lab.systems.sambert.voices import VOICES, emotion_row, find_speaker, find_voice, nearest
+from tts_lab.systems.sambert.voices import ALIKE, VOICES, emotion_row, find_speaker, find_voice
 from tts_lab.types import Chunk, Mel, Prompt, Request, Semantic, Wave
 
 RANDOM_NOTE = "The weights are random: memory and time are those of the real system, the sound means nothing."
@@ -87,9 +88,8 @@ class SambertHiFiGAN:
             released = find_voice(name)
         except VoiceError:
             aliases = [alias for v in VOICES if v.name in own for alias in (v.name, *v.aliases)]
-            raise VoiceError(
-                f"No voice is called {name!r}{nearest(name, [*own, *aliases])}; here are {', '.join(self.voices)}."
-            ) from None
+            guess = did_you_mean(name, [*own, *aliases], ALIKE)
+            raise VoiceError(f"No voice is called {name!r}{guess}; here are {', '.join(self.voices)}.") from None
         if released.name not in own:
             raise VoiceError(
                 f"The voice {released.name} ({released.chinese}) is not among these weights, which have "

@@ -9,12 +9,12 @@ Places follow KAN-TTS (MIT; script_convertor/core/{ScriptWord, Syllable}.py), br
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tts_lab.errors import TextError
+from tts_lab.nearest import did_you_mean
 from tts_lab.systems.sambert.symbols import BREAKS, END, FIELDS, NO_EMOTION, SPEAKERS, SPECIAL, syllable_phones, tables
 
 WRITTEN = re.compile(r"\{([^{}\s]*)\}")
@@ -154,8 +154,7 @@ def _check_symbol(symbol: str, field: str, table: tuple[str, ...], where: str) -
     if symbol in SPECIAL:
         raise TextError(f"{where}: {symbol!r} is the model's own mark and is never written; leave the unit out.")
     if symbol not in table:
-        close = difflib.get_close_matches(symbol, table[: -len(SPECIAL)], n=1)
-        guess = f" (did you mean {close[0]!r}?)" if close else ""
+        guess = did_you_mean(symbol, table[: -len(SPECIAL)])
         raise TextError(f"{where}: {field} has no symbol {symbol!r}{guess}.")
 
 

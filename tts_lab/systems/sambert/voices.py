@@ -6,13 +6,12 @@ neutral if a weaker emotion is wanted, is the natural experiment, and its result
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tts_lab.errors import VoiceError
+from tts_lab.nearest import did_you_mean
 from tts_lab.systems.sambert.symbols import EMOTIONS as SYMBOLS
 from tts_lab.systems.sambert.symbols import NAMED_EMOTIONS, SPEAKERS
 
@@ -28,6 +27,7 @@ IN_CHINESE = {
     "嫉妒": "jealousy", "憎恨": "hate", "同情": "pity",
 }  # fmt: skip
 
+ALIKE = 0.5  # for `did_you_mean`: in short names, of two characters often, one wrong one weighs much
 PART = re.compile(r"\s*(?:(\d+(?:\.\d+)?)\s*%)?\s*([^%+]*?)\s*")
 
 
@@ -126,7 +126,8 @@ def find_emotion(name: str) -> str:
     if plain in EMOTIONS:
         return plain
     known = [*EMOTIONS, *IN_CHINESE]
-    raise VoiceError(f"No emotion is called {name!r}{nearest(plain, known)}; they are {', '.join(NAMED_EMOTIONS)}.")
+    guess = did_you_mean(plain, known, ALIKE)
+    raise VoiceError(f"No emotion is called {name!r}{guess}; they are {', '.join(NAMED_EMOTIONS)}.")
 
 
 def emotion_row(name: str) -> int:
@@ -146,7 +147,7 @@ def find_voice(name: str) -> Voice:
     if plain in names:
         return names[plain]
     known = ", ".join(f"{voice.name} ({voice.chinese})" for voice in VOICES)
-    raise VoiceError(f"No voice is called {name!r}{nearest(plain, names)}; the released ones are {known}.")
+    raise VoiceError(f"No voice is called {name!r}{did_you_mean(plain, names, ALIKE)}; the released ones are {known}.")
 
 
 def find_speaker(name: str, speakers: tuple[str, ...] = SPEAKERS) -> str:
@@ -155,11 +156,5 @@ def find_speaker(name: str, speakers: tuple[str, ...] = SPEAKERS) -> str:
     plain = str(name).strip().lower()
     if plain in names:
         return names[plain]
-    raise VoiceError(f"No speaker is called {name!r}{nearest(plain, speakers)}; they are {', '.join(speakers)}.")
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """` (did you mean 'happy'?)`, or nothing where no known word is near."""
-    names = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.5)
-    return f" (did you mean {names[close[0]]!r}?)" if close else ""
+    guess = did_you_mean(plain, speakers, ALIKE)
+    raise VoiceError(f"No speaker is called {name!r}{guess}; they are {', '.join(speakers)}.")
