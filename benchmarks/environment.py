@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import platform
 import secrets
 import shlex
 import sys
@@ -13,33 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from tts_lab.errors import OutputError
-from tts_lab.receipt import environment as of_run
+from tts_lab.experiments.machine import environment as of_machine
 
 ROOT = Path(__file__).resolve().parent.parent
 LINE = 500  # characters
 
 
 def environment() -> dict[str, Any]:
-    """The receipt's environment, and the processor, its cores, the memory and the load when it was called."""
-    import psutil
-
+    """The machine's environment, and its load when this was called."""
     load = [round(x, 2) for x in os.getloadavg()] if hasattr(os, "getloadavg") else None
-    return {
-        **of_run(),
-        "cpu": processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "load_average": load,
-    }
-
-
-def processor() -> str:
-    """Name of the CPU."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    return {**of_machine(), "load_average": load}
 
 
 def command() -> str:
