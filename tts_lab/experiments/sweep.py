@@ -77,8 +77,8 @@ class Sweep:
         if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
             raise LabError(f"workers must be a whole number of at least 1, but is {workers!r}.")
         wishes = Wishes(self.judges, self.keep_sound, retry_failed, threads or _share(workers, scheduler))
-        with self.file.writing():
-            run = Run(self.grid, self.file, wishes, tell or print)  # type: ignore[arg-type]
+        with self.file.writing() as lines:
+            run = Run(self.grid, self.file, lines, wishes, tell or print)  # type: ignore[arg-type]
             if run.todo:
                 with _hired(workers, scheduler) as team:
                     run.through(team, progress)

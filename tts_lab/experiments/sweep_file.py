@@ -65,16 +65,17 @@ class ResultsFile:
         )
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold the file as its only writer, with a torn last line removed.
+    def writing(self) -> Iterator[Lines]:
+        """Hold the file as its only writer. Yields what it holds, a torn last line not counted, which is then removed.
 
         Raises LabError while another process writes, OutputError where nothing can be written.
         """
         lock = self._lock()
         try:
-            self._environments = set(self.read().environments)
+            lines = self.read()
+            self._environments = set(lines.environments)
             self._repair()
-            yield
+            yield lines
         finally:
             lock.release()
 

@@ -81,8 +81,8 @@ class Results(Sequence[Row]):
     def summary(self) -> Table:
         """A row for each recipe, over its texts, voices and seeds; columns without a figure are left out.
 
-        evals: model evaluations a chunk. RTF: median real-time factor. MiB: highest peak of the process. GPU MiB: highest
-        predicted reserved memory. The others are means; MCD, F0, voicing and speaker are against the reference.
+        evals: model evaluations a chunk. RTF: median real-time factor. MiB: highest peak of the process. GPU MiB:
+        highest predicted reserved memory. Others are means; MCD, F0, voicing and speaker are against the reference.
         """
         groups: dict[str, list[Row]] = {}
         for row in self.rows:

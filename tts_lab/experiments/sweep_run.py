@@ -16,7 +16,7 @@ from tts_lab.errors import LabError
 from tts_lab.experiments import speaker_similarity
 from tts_lab.experiments.distances import Features
 from tts_lab.experiments.sweep_cell import Cell, Job, Outcome
-from tts_lab.experiments.sweep_file import ResultsFile
+from tts_lab.experiments.sweep_file import Lines, ResultsFile
 from tts_lab.experiments.sweep_grid import Grid
 from tts_lab.experiments.sweep_progress import Progress
 from tts_lab.experiments.sweep_results import lines_by_key, strangers
@@ -38,11 +38,10 @@ class Wishes:
 
 
 class Run:
-    """One pass. todo: the cells that are left, in the order of the grid."""
+    """One pass. lines: what the file holds. todo: the cells that are left, in the order of the grid."""
 
-    def __init__(self, grid: Grid, file: ResultsFile, wishes: Wishes, tell: Tell) -> None:
+    def __init__(self, grid: Grid, file: ResultsFile, lines: Lines, wishes: Wishes, tell: Tell) -> None:
         self.grid, self.file, self.wishes, self.tell = grid, file, wishes, tell
-        lines = file.read()
         found = lines_by_key(lines)
         self.todo = [cell for cell in grid.cells if not self._is_done(found.get(cell.key))]
         self._waiting: dict[str, list[Cell]] = {}  # by the key of their reference
