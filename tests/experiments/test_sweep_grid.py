@@ -151,7 +151,7 @@ def test_a_key_is_the_same_in_every_process_and_another_for_every_part() -> None
         ("texts: [a\n", "not valid YAML in line"),
         ("- a\n", "expected lines of 'key: value'"),
         ("", "expected lines of 'key: value'"),
-        ("? [a, b]\n: 1\ntexts: [a]\n", "has no"),
+        ("? [a, b]\n: 1\ntexts: [a]\n", "line 1 has no name before its colon"),
     ],
 )  # fmt: skip
 def test_a_bad_grid_is_one_sentence_that_names_the_file(tmp_path: Path, text: str, words: str) -> None:

@@ -46,8 +46,10 @@ def _refuse_twice(node: Any) -> None:
         return
     seen: set[str] = set()
     for key, value in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            raise LabError(f"line {line} has no name before its colon; write 'key: value'.")
         if key.value in seen:
-            raise LabError(f"{key.value} is given twice (again in line {key.start_mark.line + 1}); keep one.")
-        if isinstance(key, yaml.ScalarNode):
-            seen.add(key.value)
+            raise LabError(f"{key.value} is given twice (again in line {line}); keep one.")
+        seen.add(key.value)
         _refuse_twice(value)

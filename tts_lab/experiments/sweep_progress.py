@@ -39,8 +39,10 @@ class Progress:
 
 
 def is_watched() -> bool:
-    """Whether stderr is a terminal, or a notebook shows it."""
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    """Whether stderr is a terminal, or this is a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return sys.stderr.isatty() or hasattr(shell, "kernel")
 
 
 def spoken(seconds: float) -> str:
