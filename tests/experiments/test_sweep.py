@@ -445,6 +445,15 @@ def test_processes_find_the_same_and_one_that_dies_costs_its_cell(
     assert beside.what()[1:] == [row for row in here.what() if row["voice"] == "low"]
 
 
+def test_processes_that_cannot_start_end_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tts_lab.experiments import sweep_workers
+
+    monkeypatch.setattr(sweep_workers, "_WORKER", (sys.executable, "-c", "import no_such_module"))
+    with pytest.raises(LabError, match=r"worker process cannot be started: it ended with code 1 \(ModuleNotFound"):
+        swept(tmp_path / "a.jsonl", workers=2)
+    assert not (tmp_path / "a.jsonl").exists()
+
+
 @pytest.mark.usefixtures("true_pitch")
 def test_a_cluster_finds_the_same(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")

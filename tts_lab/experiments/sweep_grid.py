@@ -23,7 +23,7 @@ from tts_lab.systems.digest import weights_digest
 KEYS = {
     "system": "name of a speech system; mini if left out",
     "weights": "folder of its released weights, or random",
-    "device": "auto, cpu, cuda, ...",
+    "device": "auto (what this machine has), cpu, cuda, ...",
     "base": "recipe that the levers change: a preset, a YAML file, or levers",
     "levers": "lever -> values; every combination of them is a recipe",
     "recipes": "instead of levers: presets, YAML files, or levers over the base",
@@ -92,7 +92,7 @@ class Grid:
         recipes, left_out = _without_repeats(_recipes(data, base, folder))
         return cls(
             recipes, _texts(data, folder), _reference(data.get("reference"), base), system,
-            None if weights is None else str(weights), resolve_device(data.get("device", "auto")),
+            None if weights is None else str(weights), _device(data.get("device", "auto")),
             _voices(data, folder), _seeds(data), _card(data.get("card")), left_out,
         )  # fmt: skip
 
@@ -107,6 +107,11 @@ def _system(name: Any) -> str:
     if name not in SYSTEMS:
         raise LabError(f"There is no system {name!r}{did_you_mean(name, SYSTEMS)}; the lab has {', '.join(SYSTEMS)}.")
     return str(name)
+
+
+def _device(name: Any) -> str:
+    """A CUDA card need not be here: the workers of a cluster may have one."""
+    return str(name) if str(name).partition(":")[0] == "cuda" else resolve_device(name)
 
 
 def _recipe(key: str, found: Any, base: Recipe, folder: Path) -> Recipe:

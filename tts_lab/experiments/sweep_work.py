@@ -29,7 +29,7 @@ def run_job(job: Job) -> Outcome:
         _use_threads(job.threads)
         try:
             system = _system(job)
-        except (LabError, RuntimeError, MemoryError) as error:
+        except Exception as error:
             return Outcome(fatal=_sentence(error))
         try:
             return _measured(job, system)
@@ -100,7 +100,7 @@ def _predicted(job: Job, speech: Speech) -> dict[str, Any]:
 
 
 def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
+    return None if value is None or not math.isfinite(value) else round(value, digits)
 
 
 def _system(job: Job) -> System:

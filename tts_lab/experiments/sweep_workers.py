@@ -92,17 +92,22 @@ class _Worker:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._words: Any = None
-        self._closed = False
+        self._began = self._closed = False
 
     def run(self, job: Job) -> Outcome:
         process = self._process or self._start()
         try:
+            self._began = self._began or pickle.load(process.stdout)  # type: ignore[arg-type]
             pickle.dump(job, process.stdin)  # type: ignore[arg-type]
             process.stdin.flush()  # type: ignore[union-attr]
             outcome: Outcome = pickle.load(process.stdout)  # type: ignore[arg-type]
             return outcome
         except (OSError, EOFError, pickle.UnpicklingError):
-            return self._died()
+            began = self._began
+            why = self._end()
+        if began:
+            return Outcome(failed=f"The process that spoke it died: {why}.")
+        return Outcome(fatal=f"A worker process cannot be started: {why}.")
 
     def close(self) -> None:
         """End the process. Its files are left to it: a thread may be reading them."""
@@ -122,12 +127,12 @@ class _Worker:
             self._process.kill()
         return self._process
 
-    def _died(self) -> Outcome:
-        """The process ended in the middle of a job: its last words tell why, or the signal that killed it does."""
-        process, self._process = self._process, None
+    def _end(self) -> str:
+        """Why the process ended: its last words, or the signal that killed it. The next job starts another."""
+        process, self._process, self._began = self._process, None, False
         code = process.wait() if process else None
         self._words.seek(0)
         words = self._words.read().decode("utf-8", errors="replace").strip().splitlines()
         self._words.close()
         why = "the system killed it, as it does when memory runs out" if code == -9 else f"it ended with code {code}"
-        return Outcome(failed=f"The process that spoke it died: {why}{f' ({words[-1][:200]})' if words else ''}.")
+        return f"{why} ({words[-1][:200]})" if words else why
