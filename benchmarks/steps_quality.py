@@ -1,6 +1,6 @@
 """How near each solver and schedule comes to 64 evaluations in fp32, at equal numbers of model evaluations.
 
-    python benchmarks/steps_quality.py                      12 renderings, 1 to 32 evaluations, two processes
+    python benchmarks/steps_quality.py                      8 renderings, 1 to 32 evaluations, two processes
     python benchmarks/steps_quality.py --judges             error, rating and likeness too (extra `judges`)
     python benchmarks/steps_quality.py --texts 2 --evaluations 8,32 --out trial.json
 
@@ -170,7 +170,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--evaluations", type=_counts, default=list(EVALUATIONS), help="such as 8,32")
-    add("--texts", type=int, default=6, help="held-out sentences")
+    add("--texts", type=int, default=4, help="held-out sentences")
     add("--split", default="test", help="test, or dev for choosing")
     add("--voices", type=lambda text: tuple(text.split(",")), default=VOICES, help="with commas between")
     add("--workers", type=int, default=2, help="processes")

@@ -271,6 +271,18 @@ def test_lines_of_another_grid_are_kept_and_not_returned(tmp_path: Path) -> None
     assert path.read_bytes().startswith(before)
 
 
+def test_lines_compared_with_another_reference_are_run_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    swept(path)
+    other = {**GRID, "reference": {"steps": 9}}
+    assert len(Sweep(other, path).results()) == 0
+    results, told = swept(path, other)
+    assert "compares 8 of these cells with another reference; they are run again" in told[0]
+    assert len(results) == 8
+    _, told = swept(path, other)
+    assert told[-1] == "All 8 cells are done."
+
+
 def test_lines_of_other_weights_are_kept_and_not_returned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import fake_system
 

@@ -89,6 +89,12 @@ def test_a_clip_is_known_by_what_it_holds(tmp_path: Path) -> None:
     assert Grid.of({"texts": TEXTS, "voices": ["me.wav"]}, moved).cells[0].key != first.key
 
 
+def test_the_grid_in_the_readme_is_one(tmp_path: Path) -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
+    (tmp_path / "grid.yaml").write_text(readme.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    assert len(Grid.load(tmp_path / "grid.yaml").cells) == 11 * 4  # adams with a single step is euler
+
+
 # --- keys ---
 
 

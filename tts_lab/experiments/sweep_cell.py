@@ -5,6 +5,7 @@ Cells travel to other processes and machines, so nothing here holds a system or 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -48,6 +49,10 @@ class Cell:
         if self.clip and self.voice is not None:
             return Request(self.text, reference=Path(self.voice), seed=self.seed)
         return Request(self.text, voice=self.voice, seed=self.seed)
+
+    def replace(self, recipe: Recipe) -> Cell:
+        """The same words by the same voice, in another way."""
+        return dataclasses.replace(self, recipe=recipe)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that `from_dict` reads. A clip is known by what it holds, not by where it lies."""

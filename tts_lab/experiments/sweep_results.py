@@ -49,7 +49,7 @@ class Results(Sequence[Row]):
     @classmethod
     def of(cls, grid: Grid, lines: Lines) -> Results:
         """The rows of a file that belong to a grid."""
-        found = lines_by_key(lines)
+        found = lines_by_key(lines, grid.reference)
         moved = grid.moved()
         rows = [
             flat(cell, found[cell.key], lines.environments.get(found[cell.key].get("environment", ""), {}), moved)
@@ -138,34 +138,42 @@ def label(recipe: Recipe, moved: Iterable[str]) -> str:
     return ", ".join(f"{lever} {getattr(recipe, lever)}" for lever in levers)
 
 
-def lines_by_key(lines: Lines) -> dict[str, Mapping[str, Any]]:
+def lines_by_key(lines: Lines, reference: Recipe) -> dict[str, Mapping[str, Any]]:
     """Lines by the key of their cell; of two for the same cell, the later one.
 
     The key is that of the cell's data as they are read today, so that a lever which a line does not know yet has its
-    default. Lines whose cell cannot be read are not among them.
+    default. Lines whose cell cannot be read, or was compared with another reference, are not among them.
     """
     found: dict[str, Mapping[str, Any]] = {}
     for line in lines.cells:
         cell = _read(line)
-        if cell is not None:
+        if cell is not None and _is_compared_with(reference, line, cell):
             found[cell.key] = line
     return found
 
 
-def strangers(lines: Lines, cells: Sequence[Cell], path: Path) -> Iterator[str]:
-    """Sentences on lines of a file that do not belong to these cells. They stay where they are."""
+def _is_compared_with(reference: Recipe, line: Mapping[str, Any], cell: Cell) -> bool:
+    return line.get("reference") in (None, cell.replace(recipe=reference).key)
+
+
+def strangers(lines: Lines, grid: Grid, path: Path) -> Iterator[str]:
+    """Sentences on lines of a file that do not belong to a grid. They stay where they are."""
     if lines.torn:
         yield f"The last line of {path} was cut off when a sweep was killed; its cell is run again."
     if lines.unreadable:
         places = ", ".join(map(str, lines.unreadable[:5]))
         yield f"{path} holds {len(lines.unreadable)} lines that are no results (such as {places}); they are left alone."
-    ours, weights = {cell.key for cell in cells}, {cell.weights for cell in cells}
-    foreign = [cell for line in lines.cells if (cell := _read(line)) is None or cell.key not in ours]
-    other = sum(cell is not None and cell.weights not in weights for cell in foreign)
-    if other:
-        yield f"{path} also holds {other} results of other weights; they are kept and not shown."
-    if len(foreign) > other:
-        yield f"{path} also holds {len(foreign) - other} results of another grid; they are kept and not shown."
+    ours, weights = {cell.key for cell in grid.cells}, {cell.weights for cell in grid.cells}
+    read = [(line, _read(line)) for line in lines.cells]
+    foreign = [cell for _, cell in read if cell is None or cell.key not in ours]
+    other = {cell.key for line, cell in read if cell and not _is_compared_with(grid.reference, line, cell)}
+    if other & ours:
+        yield f"{path} compares {len(other & ours)} of these cells with another reference; they are run again."
+    old = sum(cell is not None and cell.weights not in weights for cell in foreign)
+    if old:
+        yield f"{path} also holds {old} results of other weights; they are kept and not shown."
+    if len(foreign) > old:
+        yield f"{path} also holds {len(foreign) - old} results of another grid; they are kept and not shown."
 
 
 def _read(line: Mapping[str, Any]) -> Cell | None:

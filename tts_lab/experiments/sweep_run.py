@@ -42,10 +42,10 @@ class Run:
 
     def __init__(self, grid: Grid, file: ResultsFile, lines: Lines, wishes: Wishes, tell: Tell) -> None:
         self.grid, self.file, self.wishes, self.tell = grid, file, wishes, tell
-        found = lines_by_key(lines)
+        found = lines_by_key(lines, grid.reference)
         self.todo = [cell for cell in grid.cells if not self._is_done(found.get(cell.key))]
         self._waiting: dict[str, list[Cell]] = {}  # by the key of their reference
-        for sentence in (*grid.left_out, *strangers(lines, grid.cells, file.path), self._plan(len(found))):
+        for sentence in (*grid.left_out, *strangers(lines, grid, file.path), self._plan(len(found))):
             tell(sentence)
 
     def through(self, team: Workers, progress: bool | None) -> None:
@@ -77,7 +77,9 @@ class Run:
             return not self.wishes.retry_failed
         lacks_sound = self.wishes.sound and not (self.file.folder / str(line.get("sound"))).is_file()
         lacks_judges = self.wishes.judges and JUDGED not in line
-        return not (lacks_sound or lacks_judges or (self.wishes.retry_failed and "no_reference" in line))
+        lacks_memory = self.grid.card not in (None, line.get("card"))
+        lacks_reference = self.wishes.retry_failed and "no_reference" in line
+        return not (lacks_sound or lacks_judges or lacks_memory or lacks_reference)
 
     def _hand_out(self, team: Workers) -> int:
         """Submit what can begin: missing references, and cells that have theirs. Returns how many jobs that is."""
@@ -122,7 +124,7 @@ class Run:
 
     def _reference_of(self, cell: Cell) -> Cell:
         """The cell whose sound this one is compared with."""
-        return dataclasses.replace(cell, recipe=self.grid.reference)
+        return cell.replace(recipe=self.grid.reference)
 
     def _stored(self, reference: Cell) -> Features | None:
         """What is on the disk; None where it is missing, damaged, or lacks what is asked for."""

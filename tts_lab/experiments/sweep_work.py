@@ -93,6 +93,7 @@ def _predicted(job: Job, speech: Speech) -> dict[str, Any]:
     seconds = 5.0 * math.ceil(max(speech.receipt.audio_seconds, 0.1) / 5)
     report = vram(job.cell.system, job.card, job.cell.recipe, seconds)
     return {
+        "card": job.card,
         "predicted_allocated_bytes": report.peak_allocated,
         "predicted_reserved_bytes": report.peak_reserved,
         "predicted_for_seconds": seconds,
