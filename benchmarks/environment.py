@@ -6,13 +6,12 @@ import argparse
 import datetime
 import json
 import os
-import platform
 import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
-from tts_lab.receipt import environment as of_run
+from tts_lab.experiments.machine import environment as of_machine
 from tts_lab.whole import whole
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,26 +26,9 @@ def positive(text: str) -> int:
 
 
 def environment() -> dict[str, Any]:
-    """The receipt's environment, and the processor, its cores, the memory and the load when it was called."""
-    import psutil
-
+    """The machine's environment, and its load when this was called."""
     load = [round(x, 2) for x in os.getloadavg()] if hasattr(os, "getloadavg") else None
-    return {
-        **of_run(),
-        "cpu": processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "load_average": load,
-    }
-
-
-def processor() -> str:
-    """Name of the CPU."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    return {**of_machine(), "load_average": load}
 
 
 def command() -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import claims
 import fits
 import memory_speed
+import steps_quality
 import validate_memory
 from environment import ROOT
 from speed import speeds
@@ -37,6 +38,8 @@ def table(name: str) -> str:
         return markdown(fits.table(_measured("fits")))
     if name == "claims":
         return markdown(claims.table(_measured("claims")))
+    if name == "steps_quality":
+        return markdown(steps_quality.table(_measured("steps_quality")))
     if name == "memory_validated":
         return _validated()
     settings = _measured("voice_quality")["settings"]

@@ -223,7 +223,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--evaluations", type=_counts, default=list(quality.EVALUATIONS), help="such as 8,16")
     add("--guidance", type=float, help="strength; default: the recipe's")
-    add("--solver", help="euler, midpoint or heun")
+    add("--solver", help="euler, midpoint, heun or adams")
     add("--schedule", help="uniform or sway")
     add("--temperature", type=float, help="of the semantic model's draws")
     add("--seed", type=int, default=0)

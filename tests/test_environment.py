@@ -109,7 +109,7 @@ def test_torch_range() -> None:
 def test_judges_and_training_are_optional() -> None:
     core = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
     assert not core & {"jupyterlab", "pandas", "pytest", "faster-whisper", "distillmos", "pyworld", "setuptools"}
-    assert {"notebook", "test", "judges", "train"} == set(EXTRAS)
+    assert {"notebook", "test", "judges", "cluster", "train"} == set(EXTRAS)
 
 
 def test_every_package_that_is_imported_is_declared() -> None:

@@ -47,6 +47,10 @@ def refuses_file(tmp_path, text, match):
         ({"steps": 3, "guidance": 0.0, "solver": "heun"}, 6),
         ({"steps": 3, "guidance": 0.5, "solver": "midpoint"}, 12),
         ({"steps": 1000, "guidance": 10.0, "solver": "heun"}, 4000),
+        ({"steps": 5, "guidance": 1.0, "solver": "adams"}, 10),
+        ({"steps": 5, "guidance": 1.0, "solver": "adams", "guidance_mode": "alternate"}, 8),
+        ({"steps": 3, "guidance": 1.0, "solver": "midpoint", "guidance_mode": "alternate"}, 9),
+        ({"steps": 5, "guidance": 0.0, "guidance_mode": "alternate"}, 5),
     ],
 )
 def test_evaluations_count_solver_and_guidance(levers, evaluations):

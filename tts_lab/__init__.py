@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tts_lab.errors import LabError
+    from tts_lab.experiments.sweep import Sweep
     from tts_lab.experiments.vram import vram
     from tts_lab.memory.cards import find_card
     from tts_lab.memory.meter import Meter, NullMeter, TimeMeter
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "tts_lab.errors": ("LabError",),
+    "tts_lab.experiments.sweep": ("Sweep",),
     "tts_lab.experiments.vram": ("vram",),
     "tts_lab.memory.cards": ("find_card",),
     "tts_lab.memory.meter": ("Meter", "NullMeter", "TimeMeter"),
@@ -56,6 +58,7 @@ __all__ = [
     "Request",
     "Semantic",
     "Speech",
+    "Sweep",
     "TimeMeter",
     "Wave",
     "find_card",

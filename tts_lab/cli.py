@@ -1,4 +1,4 @@
-"""The command line: `tts-lab speak | vram | fit | claims | voices | recipes | fetch | doctor`.
+"""The command line: `tts-lab speak | vram | fit | claims | sweep | voices | recipes | fetch | doctor`.
 
 Results go to stdout, progress and complaints to stderr. What is the input's fault is one sentence and exit code 2.
 Nothing heavy is imported before a command needs it: `--help` must be instant.
@@ -154,6 +154,25 @@ def fit(
 
     text = None if text_file is None else given_text(None, text_file)
     run(Question(system, card, text, seconds, reference_seconds, quality, safety), out, as_json)
+
+
+@app.command()
+@tells_why
+def sweep(
+    grid: Annotated[Path, typer.Argument(help="YAML file: system, base, levers, texts, voices, seeds.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Results, a JSON line a cell: GRID.jsonl.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes on this machine.")] = 1,
+    threads: Annotated[int | None, typer.Option(help="Of the CPU, for each worker.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler of a cluster: tcp://10.0.0.1:8786.")] = None,
+    judges: Annotated[bool, typer.Option("--judges", help="Also rate and recognise (extra judges).")] = False,
+    keep_sound: Annotated[bool, typer.Option("--keep-sound", help="Also keep a WAV file of each cell.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try those again that failed before.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each cell.")] = False,
+) -> None:
+    """Speak recipes x texts x voices and measure each once; stopped or killed, the same command goes on."""
+    from tts_lab.commands.sweep import Question, run
+
+    run(Question(grid, out, workers, threads, scheduler, judges, keep_sound, retry_failed), as_json)
 
 
 @app.command()

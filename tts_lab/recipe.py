@@ -15,12 +15,15 @@ from tts_lab.nearest import did_you_mean
 LEVERS: dict[str, tuple[Check, str]] = {
     "steps": (whole(1, 1000), "solver steps of the acoustic model"),
     "solver": (
-        one_of("euler", "midpoint", "heun"),
-        "how one step is taken; midpoint and heun evaluate the model twice",
+        one_of("euler", "midpoint", "heun", "adams"),
+        "how one step is taken; midpoint and heun evaluate the model twice, adams learns from the step before",
     ),
     "schedule": (one_of("uniform", "sway"), "where the steps lie; sway takes small ones first"),
     "guidance": (real(0, 10), "strength of classifier-free guidance; 0 is off, anything else doubles the evaluations"),
-    "guidance_mode": (one_of("batched", "sequential"), "both halves of guidance in one call, or one after the other"),
+    "guidance_mode": (
+        one_of("batched", "sequential", "alternate"),
+        "both halves of guidance in one call, or one after the other, or the unguided half in every second call only",
+    ),
     "temperature": (
         or_none(real(0, 2)),
         "spread of the semantic model's draws; 0 always takes the most likely code; none: the system's own",
@@ -49,7 +52,7 @@ def choices(lever: str) -> tuple[str, ...]:
     return getattr(LEVERS[lever][0], "names", ())
 
 
-CALLS_PER_STEP = {"euler": 1, "midpoint": 2, "heun": 2}
+CALLS_PER_STEP = {"euler": 1, "midpoint": 2, "heun": 2, "adams": 1}
 
 # The article's own names, as they stand under `inference:` in its YAML.
 ARTICLE: dict[str, tuple[str, Check, Callable[[Any], Any]]] = {
@@ -93,9 +96,13 @@ class Recipe:
     def evaluations_per_chunk(self) -> int:
         """Model evaluations of the acoustic stage for one chunk: guidance doubles the solver's own calls.
 
-        Batched guidance is one call on twice the batch: counted as two, because it is the work of two.
+        Batched guidance is one call on twice the batch: counted as two, because it is the work of two. Alternating
+        guidance doubles every second call, the first among them.
         """
-        return self.steps * CALLS_PER_STEP[self.solver] * (2 if self.guidance > 0 else 1)
+        calls = self.steps * CALLS_PER_STEP[self.solver]
+        if self.guidance == 0:
+            return calls
+        return calls + -(-calls // 2) if self.guidance_mode == "alternate" else 2 * calls
 
     @property
     def name(self) -> str:
@@ -166,6 +173,8 @@ class Recipe:
             found.append(f"guidance_mode {self.guidance_mode} changes nothing: guidance is off.")
         if self.steps == 1 and self._moved("schedule"):
             found.append(f"schedule {self.schedule} changes nothing: a single step spans the whole way.")
+        if self.steps == 1 and self.solver == "adams":
+            found.append("solver adams is euler here: a single step has none before it.")
         return tuple(found)
 
     def notes(self, device: str = "cpu") -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from tts_lab.nn.flow import (
     Step,
     evaluations,
     guided,
+    guided_alternate,
     guided_batched,
     path,
     preconditioned,
@@ -28,7 +29,7 @@ def error(solver: str, steps: int) -> float:
     return abs(float(x) - math.exp(-1))
 
 
-@pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("midpoint", 2), ("heun", 2)])
+@pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("midpoint", 2), ("heun", 2), ("adams", 2)])
 def test_solvers_converge_at_their_order(solver: str, order: int) -> None:
     measured = math.log2(error(solver, 20) / error(solver, 40))
     assert measured == pytest.approx(order, abs=0.15)
@@ -77,6 +78,39 @@ def test_batched_and_sequential_guidance_agree() -> None:
     sequential = guided(conditional, lambda x, t: x * 3, 1.5)(x, t)
     torch.testing.assert_close(guided_batched(both, 1.5)(x, t), sequential)
     torch.testing.assert_close(sequential, conditional(x, t) * 2.5 - 1.5 * x * 3)
+
+
+def test_adams_is_exact_where_the_velocity_is_a_line() -> None:
+    """Its first step is Euler's; from the second on the corrector mends what that one missed."""
+    line = lambda x, t: 1 + 4 * t.view(-1, 1).double().expand_as(x)  # noqa: E731 - x(t) = t + 2 t^2
+    for times in (schedule(3, "uniform"), schedule(5, "sway")):
+        assert float(solve(line, torch.zeros(1, 1, dtype=torch.float64), times, "adams")) == pytest.approx(3, abs=1e-6)
+    once = solve(line, torch.zeros(1, 1), schedule(1), "adams")
+    assert torch.equal(once, solve(line, torch.zeros(1, 1), schedule(1), "euler"))
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_alternating_guidance_halves_the_unconditional_calls(solver: str, steps: int) -> None:
+    calls = 0
+
+    def conditional(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += len(x)
+        return x * 2
+
+    velocity = guided_alternate(conditional, conditional, 1.5)
+    solve(velocity, torch.ones(1, 1), schedule(steps), solver)
+    assert calls == evaluations(steps, solver, 1.5, "alternate")
+
+
+def test_alternating_guidance_is_exact_where_the_difference_stays() -> None:
+    shift = torch.tensor([[0.0], [3.0]])  # of the unconditional half
+    both = lambda x, t: x * 2 - shift[: len(x)]  # noqa: E731
+    conditional = lambda x, t: x * 2  # noqa: E731
+    x = torch.randn(1, 5, generator=torch.Generator().manual_seed(0))
+    spared = solve(guided_alternate(conditional, both, 0.7), x, schedule(4))
+    torch.testing.assert_close(spared, solve(guided_batched(both, 0.7), x, schedule(4)))
 
 
 def test_callback_sees_each_step_and_the_solver_keeps_none() -> None:

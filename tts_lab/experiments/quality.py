@@ -129,19 +129,23 @@ def ladder(evaluations: Iterable[int], base: Recipe) -> dict[int, Recipe]:
     A step takes one evaluation (midpoint and heun two), twice that with guidance; a single evaluation is one Euler
     step without guidance, whatever the base. Raises RecipeError for a number that cannot be reached exactly.
     """
-    recipes = {}
-    for wanted in evaluations:
-        each = CALLS_PER_STEP[base.solver] * (2 if base.guidance > 0 else 1)
-        if wanted == 1:
-            recipes[1] = base.replace(steps=1, guidance=0.0, solver="euler")
-        elif wanted < 1 or wanted % each:
-            raise RecipeError(
-                f"{wanted} evaluations cannot be had: a step of {base.solver} with guidance {base.guidance:g} takes "
-                f"{each}; ask for 1 or a multiple of {each}."
-            )
-        else:
-            recipes[wanted] = base.replace(steps=wanted // each)
-    return recipes
+    return {wanted: _rung(wanted, base) for wanted in evaluations}
+
+
+def _rung(wanted: int, base: Recipe) -> Recipe:
+    if wanted == 1:
+        return base.replace(steps=1, guidance=0.0, solver="euler", guidance_mode="batched")
+    for steps in range(1, wanted + 1):
+        recipe = base.replace(steps=steps)
+        if recipe.evaluations_per_chunk == wanted:
+            return recipe
+    if base.guidance > 0 and base.guidance_mode == "alternate":
+        raise RecipeError(f"{wanted} evaluations cannot be had with alternating guidance; ask for 2, 8, 17 or 32.")
+    each = CALLS_PER_STEP[base.solver] * (2 if base.guidance > 0 else 1)
+    raise RecipeError(
+        f"{wanted} evaluations cannot be had: a step of {base.solver} with guidance {base.guidance:g} takes "
+        f"{each}; ask for 1 or a multiple of {each}."
+    )
 
 
 def speak(system: System, sentence: Sentence, recipe: Recipe, seed: int = 0) -> tuple[Tensor, int, dict[str, float]]:

@@ -19,9 +19,9 @@ from tts_lab.loops import alike
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 
-SOLVERS = ("euler", "midpoint", "heun")
+SOLVERS = ("euler", "midpoint", "heun", "adams")
 SCHEDULES = ("uniform", "sway")
-EVALUATIONS = {"euler": 1, "midpoint": 2, "heun": 2}  # per step, before guidance
+EVALUATIONS = {"euler": 1, "midpoint": 2, "heun": 2, "adams": 1}  # per step, before guidance
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ def solve(velocity: Velocity, x: Tensor, times: Tensor, solver: str = "euler",
     """Integrate dx/dt = velocity(x, t) over `times`; returns x at the last of them. t is given as a (b,) float32."""
     if solver not in SOLVERS:
         raise ValueError(f"solver {solver!r} is unknown; known are {', '.join(SOLVERS)}")
+    if solver == "adams":
+        return _adams(velocity, x, times, callback)
     for i in alike(len(times) - 1):
         start, size = float(times[i]), float(times[i + 1] - times[i])
         v = velocity(x, x.new_full((x.shape[0],), start, dtype=torch.float32))
@@ -70,9 +72,34 @@ def solve(velocity: Velocity, x: Tensor, times: Tensor, solver: str = "euler",
     return x
 
 
-def evaluations(steps: int, solver: str, guidance: float) -> int:
-    """Model calls that `solve` makes; a guided call counts as two, batched or not."""
-    return steps * EVALUATIONS[solver] * (2 if guidance else 1)
+def _adams(velocity: Velocity, x: Tensor, times: Tensor, callback: Callable[[Step], None] | None) -> Tensor:
+    """Adams' predictor and corrector of order 2 with one evaluation a step (PEC mode: Hairer, Norsett and Wanner,
+    Solving Ordinary Differential Equations I, III.1; the corrector of UniPC, Zhao et al. 2023, is used likewise).
+
+    A step goes where the last two velocities point (Adams-Bashforth). The velocity found there first corrects that
+    step (trapezoid), and then leads the next one. The last step stays as predicted.
+    """
+    last, before, width = x, x, 0.0  # of the step before: its velocity, the state it started from, its size
+    for i in alike(len(times) - 1):
+        start, size = float(times[i]), float(times[i + 1] - times[i])
+        v = velocity(x, x.new_full((x.shape[0],), start, dtype=torch.float32))
+        if i:
+            x = before + width / 2 * (last + v)
+        slope = v + size / (2 * width) * (v - last) if i else v
+        before, last, width = x, v, size
+        x = x + size * slope
+        if callback is not None:
+            callback(Step(i, start + size, x, v))
+    return x
+
+
+def evaluations(steps: int, solver: str, guidance: float, mode: str = "batched") -> int:
+    """Model calls that `solve` makes; a guided call counts as two, batched or not, and every second one as one where
+    guidance alternates."""
+    calls = steps * EVALUATIONS[solver]
+    if not guidance:
+        return calls
+    return calls + -(-calls // 2) if mode == "alternate" else 2 * calls
 
 
 def guided(conditional: Velocity, unconditional: Velocity, strength: float) -> Velocity:
@@ -91,6 +118,24 @@ def guided_batched(both: Velocity, strength: float) -> Velocity:
     def velocity(x: Tensor, t: Tensor) -> Tensor:
         c, u = both(torch.cat((x, x)), torch.cat((t, t))).chunk(2)
         return c + strength * (c - u)
+
+    return velocity
+
+
+def guided_alternate(conditional: Velocity, both: Velocity, strength: float) -> Velocity:
+    """Guidance of which every second call keeps the difference c - u of the call before: v = c + strength (c - u).
+
+    The difference changes slowly along the path, so that half of the unconditional calls can be spared (as in
+    FasterCache, Lv et al. 2024). both: as for `guided_batched`. For one solution: it counts its calls.
+    """
+    kept: list[Tensor] = []
+
+    def velocity(x: Tensor, t: Tensor) -> Tensor:
+        if kept:
+            return conditional(x, t) + strength * kept.pop()
+        c, u = both(torch.cat((x, x)), torch.cat((t, t))).chunk(2)
+        kept.append(c - u)
+        return c + strength * kept[0]
 
     return velocity
 

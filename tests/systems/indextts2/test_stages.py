@@ -174,7 +174,8 @@ def test_without_a_clip_it_says_what_it_needs(system: IndexTTS2, tmp_path: Path)
 @pytest.mark.parametrize(
     "levers",
     [
-        {}, {"guidance": 0.0}, {"guidance_mode": "sequential"}, {"attention": "math"}, {"cache": "growing"},
+        {}, {"guidance": 0.0}, {"guidance_mode": "sequential"},
+        {"guidance_mode": "alternate", "solver": "adams"}, {"attention": "math"}, {"cache": "growing"},
         {"beams": 3}, {"offload": "voice"}, {"offload": "stage"}, {"precision": "fp16"}, {"tile": 8},
         {"precision": "fp16", "offload": "stage", "cache": "growing", "beams": 2, "tile": 8, "solver": "heun"},
     ],

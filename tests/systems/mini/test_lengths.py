@@ -33,7 +33,8 @@ def acoustic_peak(log: EventLog) -> int:
 @pytest.mark.parametrize(
     "levers",
     [
-        {}, {"guidance": 0.0}, {"guidance_mode": "sequential"}, {"attention": "math"}, {"cache": "growing"},
+        {}, {"guidance": 0.0}, {"guidance_mode": "sequential"},
+        {"guidance_mode": "alternate", "solver": "adams"}, {"attention": "math"}, {"cache": "growing"},
         {"solver": "midpoint"}, {"temperature": 0.0}, {"offload": "stage"}, {"precision": "fp16"},
         {"precision": "bf16", "offload": "stage", "cache": "growing", "solver": "heun", "guidance_mode": "sequential"},
     ],

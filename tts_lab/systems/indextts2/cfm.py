@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from tts_lab.nn.dit import DiT
-from tts_lab.nn.flow import Step, Velocity, evaluations, guided, guided_batched, schedule, solve
+from tts_lab.nn.flow import Step, Velocity, evaluations, guided, guided_alternate, guided_batched, schedule, solve
 
 GUIDANCE = 0.7  # of the public pipeline
 STEPS = 25
-MODES = ("batched", "sequential")
+MODES = ("batched", "sequential", "alternate")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def generate(dit: DiT, noise: Tensor, content: Tensor, style: Tensor, prompt: Te
     start[:, :, :p] = 0
     velocity = held(guided_velocity(dit, given, guidance, mode), p)
     mel = solve(velocity, start, schedule(steps, kind), solver, callback)
-    return mel[:, :, p:], evaluations(steps, solver, guidance)
+    return mel[:, :, p:], evaluations(steps, solver, guidance, mode)
 
 
 def held(velocity: Velocity, frames: int) -> Velocity:
@@ -76,7 +76,10 @@ def guided_velocity(dit: DiT, given: Conditions, strength: float, mode: str) -> 
         return _velocity(dit, given)
     if mode == "sequential":
         return guided(_velocity(dit, given), _velocity(dit, given.none()), strength)
-    return guided_batched(_velocity(dit, given.beside(given.none())), strength)
+    both = _velocity(dit, given.beside(given.none()))
+    if mode == "alternate":
+        return guided_alternate(_velocity(dit, given), both, strength)
+    return guided_batched(both, strength)
 
 
 def _velocity(dit: DiT, given: Conditions) -> Velocity:

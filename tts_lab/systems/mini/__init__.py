@@ -29,6 +29,14 @@ def load(device: str = "cpu", weights: Path | str | None = None) -> Mini:
     return Mini(model, load_vocoder(), voices, device)
 
 
+def weights_files() -> tuple[Path, ...]:
+    """The files that `load` reads weights from. Raises WeightsError where the vocoder's package is missing."""
+    from tts_lab.paths import voices_dir
+    from tts_lab.systems.mini.checkpoint import FILE, vocoder_file
+
+    return (voices_dir() / FILE, vocoder_file())
+
+
 def run_lengths(recipe: Recipe, seconds: float, reference_seconds: float, meter: DeviceMeter) -> tuple[str, ...]:
     """Speech of `seconds` under a meter, with random weights; see `tts_lab.systems.run_lengths`."""
     from tts_lab.systems.mini.lengths import REFERENCE_NOTE, Lengths, run_mini

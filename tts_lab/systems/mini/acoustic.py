@@ -19,6 +19,7 @@ from tts_lab.nn.flow import (
     Velocity,
     evaluations,
     guided,
+    guided_alternate,
     guided_batched,
     preconditioned,
     schedule,
@@ -87,7 +88,7 @@ class AcousticModel(nn.Module):
         """Noise (b, m, t) -> natural-log mel (b, m, t) and the model evaluations it took."""
         velocity = self.guided_velocity(content, guidance, mode)
         residual = solve(velocity, noise, schedule(steps, kind), solver, callback)
-        return self.denormalise(content.average, residual), evaluations(steps, solver, guidance)
+        return self.denormalise(content.average, residual), evaluations(steps, solver, guidance, mode)
 
     def guided_velocity(self, content: Content, guidance: float, mode: str) -> Velocity:
         b, device = content.style.shape[0], content.style.device
@@ -102,4 +103,8 @@ class AcousticModel(nn.Module):
             return guided(conditional, lambda x, t: self.velocity(x, t, content, drop=nothing), guidance)
         twice = Content(*(torch.cat((part, part)) for part in (content.average, content.features, content.style)))
         drop = torch.cat((~nothing, nothing))
-        return guided_batched(lambda x, t: self.velocity(x, t, twice, drop=drop), guidance)
+
+        def both(x: Tensor, t: Tensor) -> Tensor:
+            return self.velocity(x, t, twice, drop=drop)
+
+        return guided_alternate(conditional, both, guidance) if mode == "alternate" else guided_batched(both, guidance)
