@@ -14,6 +14,7 @@ from typing import Any
 
 import claims
 import fits
+import levers
 import memory_speed
 import steps_quality
 import validate_memory
@@ -21,7 +22,7 @@ from environment import ROOT
 from speed import speeds
 from tts_lab.experiments.quality_table import by_settings, by_voices, markdown
 
-DOCUMENTS = (ROOT / "README.md", ROOT / "data" / "voices" / "README.md", ROOT / "docs" / "memory.md")
+DOCUMENTS = tuple(ROOT / name for name in ("README.md", "data/voices/README.md", "docs/memory.md", "docs/levers.md"))
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 CARD_EVALUATIONS = 16
 
@@ -36,6 +37,8 @@ def table(name: str) -> str:
         return markdown(memory_speed.curve(_measured("memory_speed")["curve"]))
     if name == "fits":
         return markdown(fits.table(_measured("fits")))
+    if name == "levers":
+        return markdown(levers.table(_measured("levers")))
     if name == "claims":
         return markdown(claims.table(_measured("claims")))
     if name == "steps_quality":

@@ -35,3 +35,12 @@ def test_where_it_cannot_be_written_a_sentence_says_so(tmp_path: Path) -> None:
         whole(tmp_path / "nowhere" / "a.txt", "page") as part,
     ):
         part.write_text("x")
+
+
+def test_a_file_in_place_of_the_folder_is_told_in_the_same_way(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with (
+        pytest.raises(OutputError, match="cannot be written"),
+        whole(tmp_path / "file" / "a.txt", "page") as part,
+    ):
+        part.write_text("x")

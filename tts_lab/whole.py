@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tts_lab.errors import OutputError
@@ -25,4 +25,5 @@ def whole(path: str | Path, what: str) -> Iterator[Path]:
     except OSError as error:
         raise OutputError(f"The {what} {path} cannot be written ({error.strerror}): choose another folder.") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may be no folder
+            part.unlink(missing_ok=True)
