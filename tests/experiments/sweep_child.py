@@ -1,22 +1,31 @@
-"""A sweep in a process that can be killed, on the system of sine tones. Imported once by the process that forks it.
+"""Sweeps that are killed, on the system of sine tones. As a program, `sweep_child.py FOLDER` kills twenty.
 
 The system writes down every sound it makes, so that a test can count what was done twice.
 """
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
+import random
+import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import filelock  # noqa: F401
 import numpy as np
+import soundfile  # noqa: F401
 import torch
 
 from fake_system import ToneSystem
-from tts_lab.experiments import distances, sweep  # the forks find all modules loaded
+from tts_lab import pipeline  # noqa: F401
+from tts_lab.audio.mel import MEL_22K, log_mel
+from tts_lab.experiments import distances, sweep
 from tts_lab.systems import SYSTEMS
 
 GRID = {
@@ -51,7 +60,44 @@ def load(device: str) -> Counted:
     return Counted()
 
 
+distances.cepstra(log_mel(torch.rand(22_050), MEL_22K)[0].T)  # what is imported here no fork need import again
+
+
 def run(out: str, log: str, workers: int = 1, keep_sound: bool = False) -> None:
     """What a child does: all of the sweep that is left, if it is not killed before."""
     os.environ[LOG], distances.fundamental = log, quick_fundamental
     sweep.Sweep(GRID, out, keep_sound=keep_sound).run(workers, tell=lambda _: None, progress=False)
+
+
+def killed_until_done(folder: Path, name: str, most: int) -> list[int]:
+    """Run a sweep to its end in forks, the first `most` of them killed. Returns the cells finished at each kill."""
+    out, kills = folder / f"{name}.jsonl", []
+    while True:
+        pid = os.fork()
+        if pid == 0:
+            run(str(out), str(folder / f"{name}.log"), 1, True)
+            os._exit(0)
+        if len(kills) < most:
+            time.sleep(random.uniform(0.02, 0.6))
+            os.kill(pid, signal.SIGKILL)  # a child that has ended is there until it is waited for
+        _, status = os.waitpid(pid, 0)
+        if not os.WIFSIGNALED(status):
+            assert os.WEXITSTATUS(status) == 0
+            return kills
+        kills.append(out.read_bytes().count(b'"kind": "cell"') if out.exists() else 0)
+
+
+def main(folder: Path) -> None:
+    """A calm sweep, then sweeps until twenty kills have hit one. Prints the cells finished at each kill."""
+    killed_until_done(folder, "calm", 0)
+    kills: list[int] = []
+    for number in itertools.count(1):
+        kills += killed_until_done(folder, f"killed{number}", 20 - len(kills))
+        if len(kills) >= 20:
+            break
+    print(json.dumps(kills))
+
+
+if __name__ == "__main__":
+    sys.modules["sweep_child"] = sys.modules["__main__"]
+    main(Path(sys.argv[1]))

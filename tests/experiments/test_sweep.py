@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import random
+import os
+import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -175,54 +174,29 @@ def test_the_package_needs_no_pandas(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_killed_twenty_times_and_resumed_it_is_the_same_table(tmp_path: Path) -> None:
     """kill -9 at random moments. Executions: a kill costs at most the cell or the reference that was under way."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sweep_child"])
     import sweep_child
 
-    undisturbed, log, seed = tmp_path / "whole.jsonl", tmp_path / "log", random.SystemRandom().getrandbits(32)
-    child(context, undisturbed, tmp_path / "log0").join()
-    calm, kills, sweeps, dice = Sweep(sweep_child.GRID, undisturbed).results(), 0, 0, random.Random(seed)
-    assert calm.missing == 0
-    while kills < 20:
-        sweeps += 1
-        out = tmp_path / f"killed{sweeps}.jsonl"
-        kills += killed_until_done(context, out, log, dice, 20 - kills)
-        found = Sweep(sweep_child.GRID, out).results()
-        assert found.what() == calm.what(), f"random seed {seed}"
-        counts = Counter(line["key"] for line in lines(out))
-        assert set(counts.values()) == {1}
-        assert len(counts) == len(calm)
-        assert not list(tmp_path.rglob("*.part"))
-    whole, spoken = spoken_in(tmp_path / "log0"), spoken_in(log)
+    script = [sys.executable, str(Path(sweep_child.__file__)), str(tmp_path)]
+    paths = {**os.environ, "PYTHONPATH": str(Path(HERE).parents[1])}
+    done = subprocess.run(script, env=paths, capture_output=True, text=True, check=True)
+    kills = json.loads(done.stdout.splitlines()[-1])
+    calm = Sweep(sweep_child.GRID, tmp_path / "calm.jsonl").results()
+    killed = sorted(tmp_path.glob("killed*.jsonl"))
+    assert (calm.missing, len(calm), len(kills)) == (0, 48, 20)
+    assert sum(0 < cells < len(calm) for cells in kills) >= 3, f"too few kills came in the middle: {kills}"
+    for path in killed:
+        assert Sweep(sweep_child.GRID, path).results().what() == calm.what()
+        assert set(Counter(line["key"] for line in lines(path)).values()) == {1}
+        assert len(lines(path)) == len(calm)
+    assert not list(tmp_path.rglob("*.part"))
+    whole, spoken = spoken_in(tmp_path / "calm.log"), sum(spoken_in(path.with_suffix(".log")) for path in killed)
     assert whole == len(calm) + 8  # and a reference for each text, voice and seed
-    assert sweeps * whole <= spoken <= sweeps * whole + kills
+    assert len(killed) * whole <= spoken <= len(killed) * whole + len(kills)
 
 
 def spoken_in(log: Path) -> int:
     """How many sounds were made, those aside that warm a system up."""
     return sum(sweep_work.WARM_UP not in line for line in log.read_text("utf-8").splitlines())
-
-
-def child(context: Any, out: Path, log: Path) -> Any:
-    import sweep_child
-
-    process = context.Process(target=sweep_child.run, args=(str(out), str(log), 1, True))
-    process.start()
-    return process
-
-
-def killed_until_done(context: Any, out: Path, log: Path, dice: random.Random, most: int) -> int:
-    """Run a sweep to its end, killing it on the way up to `most` times. Returns how many kills hit it."""
-    kills = 0
-    while True:
-        process = child(context, out, log)
-        if kills < most:
-            time.sleep(dice.uniform(0.05, 0.5))
-            process.kill()
-        process.join()
-        if process.exitcode == 0:
-            return kills
-        kills += 1
 
 
 @pytest.mark.parametrize("cut", [1, 40, -1])

@@ -85,9 +85,9 @@ def _show(results: Results, sweep: Sweep) -> None:
     from rich.text import Text
 
     header, rows = results.summary()
-    table = Table(title=TITLE, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table = Table(title=TITLE, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=0)
     for i, name in enumerate(header):
-        table.add_column(name, justify="right" if i else "left", overflow="fold")
+        table.add_column(name, justify="right" if i else "left", overflow="fold", min_width=min(len(name), 8))
     for row in rows:
         table.add_row(*map(Text, row))
     console = Console()
