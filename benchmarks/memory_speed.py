@@ -22,6 +22,7 @@ from typing import Any
 from environment import ROOT, command, environment, today, write_json
 from tts_lab.errors import LabError
 from tts_lab.experiments.quality_table import Table, markdown
+from tts_lab.memory.calls import Memory
 from tts_lab.memory.cards import cards, find_card
 from tts_lab.memory.events import Event, EventLog
 from tts_lab.memory.replay import replay, replay_cards
@@ -32,6 +33,7 @@ from tts_lab.systems import SYSTEMS, run_lengths
 RESULT = ROOT / "data" / "measured" / "memory_speed.json"
 LARGEST = "indextts2"
 REPEATS = 3
+OTHERS = ({"steps": 25}, {"offload": "voice"}, {"offload": "stage"}, {"cache": "growing"}, {"max_chars": 120})
 CURVE = (5_000, 10_000, 20_000, 40_000, 80_000, 160_000)  # events
 
 
@@ -62,16 +64,27 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "recipe": args.recipe, "seconds": args.seconds, "reference_seconds": args.reference_seconds,
         "events": len(log), "operators": log.meta["operators"], "launches": log.meta["launches"],
         "weight_bytes": sum(weights.values()), "peak_bytes": log.peak_bytes(), "file_bytes": _size_on_disk(log),
-        "first_trace_seconds": first, "trace_seconds": median(again),
+        "first_trace_seconds": first, "trace_seconds": median(again), **_others(args),
         "operators_per_second": log.meta["operators"] / median(again), "cards": len(found),
         "replay_cards_seconds": median(replayed), "replay_seconds": median(one), "curve": [_point(n) for n in CURVE],
     }  # fmt: skip
 
 
-def _trace(args: argparse.Namespace) -> EventLog:
-    tracer = Tracer()
-    run_lengths(args.system, Recipe.find(args.recipe), args.seconds, args.reference_seconds, tracer)
+def _trace(args: argparse.Namespace, recipe: Recipe | None = None, memory: Memory | None = None) -> EventLog:
+    tracer = Tracer(memory=memory)
+    run_lengths(args.system, recipe or Recipe.find(args.recipe), args.seconds, args.reference_seconds, tracer)
     return tracer.log
+
+
+def _others(args: argparse.Namespace) -> dict[str, float]:
+    """Medians for other recipes: traced from nothing, and with the calls that the first recipe left to remember."""
+    memory, alone, after = Memory(), [], []
+    _trace(args, memory=memory)
+    for levers in OTHERS:
+        recipe = Recipe.find(args.recipe).replace(**levers)
+        alone.append(_timed(lambda recipe=recipe: _trace(args, recipe))[0])
+        after.append(_timed(lambda recipe=recipe: _trace(args, recipe, memory))[0])
+    return {"other_trace_seconds": median(alone), "other_remembered_seconds": median(after)}
 
 
 def _timed(action: Callable[[], Any]) -> tuple[float, Any]:
@@ -112,6 +125,8 @@ def speeds(result: dict[str, Any]) -> Table:
         ("operators traced", f"{result['operators']:,}"),
         ("of launches in the run", f"{result['launches']:,}"),
         ("seconds to trace", f"{result['trace_seconds']:.2f}"),
+        ("seconds to trace another recipe", f"{result['other_trace_seconds']:.2f}"),
+        ("the same with the first one's calls remembered", f"{result['other_remembered_seconds']:.2f}"),
         ("operators per second", f"{result['operators_per_second']:,.0f}"),
         ("events in the log", f"{result['events']:,}"),
         ("log on disk", f"{result['file_bytes'] / 2**20:.2f} MiB"),

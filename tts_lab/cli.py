@@ -70,7 +70,7 @@ def speak(
     reference: Annotated[Path | None, typer.Option(help="Clip whose voice is imitated.")] = None,
     recipe: Annotated[str, typer.Option(help="Named recipe (see `recipes`) or a YAML file.")] = "default",
     steps: Annotated[int | None, typer.Option(help="Solver steps, 1 to 1000.")] = None,
-    solver: Annotated[str | None, typer.Option(help="euler, midpoint or heun.")] = None,
+    solver: Annotated[str | None, typer.Option(help="euler, midpoint, heun or adams.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Strength of guidance, 0 (off) to 10.")] = None,
     seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
     speed: Annotated[float, typer.Option(help="Speaking rate, 0.5 to 2.")] = 1.0,

@@ -62,4 +62,11 @@ def _tensors(part: nn.Module) -> list[Tensor]:
 
 
 def _attribute(value: Any, same: dict[int, Any]) -> Any:
-    return value if isinstance(value, KEPT) else copy.deepcopy(value, same)
+    """A copy of an attribute. Tables of weights and empty tables of hooks, which are most of them, the short way."""
+    if isinstance(value, KEPT):
+        return value
+    if isinstance(value, dict) and not value:
+        return type(value)()
+    if type(value) is dict and all(each is None or id(each) in same for each in value.values()):
+        return {name: None if each is None else same[id(each)] for name, each in value.items()}
+    return copy.deepcopy(value, same)
