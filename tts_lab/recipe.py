@@ -36,7 +36,10 @@ LEVERS: dict[str, tuple[Check, str]] = {
     ),
     "max_chars": (whole(10, 500), "longest piece of text spoken in one go, in characters"),
     "attention": (one_of("auto", "sdpa", "math"), "attention kernel: fused (sdpa) or step by step (math)"),
-    "cache": (one_of("static", "growing"), "key-value cache: reserved at full length, or grown as needed"),
+    "cache": (
+        one_of("static", "growing", "int8"),
+        "key-value cache: reserved at full length, grown as needed, or reserved in eight bits",
+    ),
     "checkpointing": (switch, "recompute activations in a backward pass instead of keeping them"),
     "offload": (
         one_of("none", "voice", "stage", "layers"),

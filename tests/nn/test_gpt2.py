@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tts_lab.nn.attention import set_attention_kernel
 from tts_lab.nn.beams import reorder, spread
-from tts_lab.nn.cache import StaticCache
+from tts_lab.nn.cache import Int8Cache, StaticCache
 from tts_lab.nn.gpt2 import GPT2, InOutLinear
 
 KINDS = ["growing", "static"]
@@ -101,6 +101,34 @@ def test_cache_bytes_are_what_a_static_cache_takes() -> None:
     assert sum(p.numel() for p in released.parameters()) == 472_261_120
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_cache_in_eight_bits_is_near_the_whole_pass_and_a_quarter_of_its_size(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    model, x = GPT2(64, 2, 2).eval().to(dtype), torch.randn(3, 9, 64).to(dtype)
+    cache = model.cache("int8", 3, 9)
+    assert isinstance(cache, Int8Cache)
+    with torch.inference_mode():
+        whole = model(x)
+        parts = [model(x[:, :4], cache), *(model(x[:, i : i + 1], cache) for i in range(4, 9))]
+    error = (torch.cat(parts, 1) - whole).float().norm() / whole.float().norm()
+    assert 1e-5 < error < 0.01
+    held = sum(part.nbytes for part in cache.parts)
+    assert held == model.cache_bytes(3, 9, torch.int8) * (32 + dtype.itemsize) // 32
+    with pytest.raises(IndexError, match="holds 9 positions, 10"):
+        model(x[:, :1], cache)
+
+
+def test_beams_change_their_pasts_in_eight_bits_too() -> None:
+    model, x = small(), torch.randn(2, 5, 16)
+    turned, straight = model.cache("int8", 2, 6), model.cache("int8", 2, 6)
+    with torch.inference_mode():
+        model(x, turned)
+        model(x.flip(0), straight)
+        reorder(turned, torch.tensor([1, 0]))
+        step = torch.randn(2, 1, 16)
+        assert torch.equal(model(step, turned), model(step, straight))
+
+
 def test_wrong_use_is_named() -> None:
     with pytest.raises(ValueError, match="width 16 is not a multiple of 3 heads"):
         GPT2(16, 3, 1)
@@ -118,7 +146,7 @@ def test_half_precision_stays_near_single() -> None:
     assert float((half - full).abs().max() / full.abs().max()) < 0.02
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "int8"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_a_trace_on_meta_equals_the_cpu(kind: str, dtype: torch.dtype) -> None:
     def build() -> tuple[Any, ...]:

@@ -30,6 +30,7 @@ PRECISIONS = ("fp32", "fp16")  # bf16 takes the bytes of fp16, and not every car
 PIECES = {"mini": (12,)}  # characters; mini speaks pieces of 24 at most
 SHORTER_PIECES = (60, 30)
 SAME_SOUND = ("batched", "sequential")  # ways of guidance that differ in memory only
+EXACT = ("static", "growing")  # caches that do not round
 TILES = (256, 64)  # mel frames
 NOT_THERE = {"mini": {("offload", "voice")}}  # what would change nothing in the system
 TOUCHES = {  # what leaves the sound alone, then what rounds, then what may change how it is spoken
@@ -93,7 +94,7 @@ def ways(system: str, base: Recipe, levers: Sequence[str]) -> dict[str, tuple[ob
         "precision": PRECISIONS, "offload": choices("offload"),
         "max_chars": (base.max_chars, *(n for n in PIECES.get(system, SHORTER_PIECES) if n < base.max_chars)),
         "tile": (0, *TILES), "guidance_mode": SAME_SOUND if base.guidance else ("batched",),
-        "cache": (base.cache, *(name for name in choices("cache") if name != base.cache)),
+        "cache": (base.cache, *(name for name in EXACT if name != base.cache)),
         "quantisation": ("none", "int8"),  # fp8 rounds more and is slower
     }  # fmt: skip
     missing = NOT_THERE.get(system, set())

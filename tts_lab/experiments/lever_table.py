@@ -27,7 +27,7 @@ STAGES = ("speaker", "semantic", "acoustic", "vocoder")
 MOVES: tuple[tuple[str, Any], ...] = (
     ("precision", "fp16"), ("precision", "bf16"), ("quantisation", "int8"), ("quantisation", "fp8"),
     ("offload", "voice"), ("offload", "stage"), ("offload", "layers"),
-    ("tile", 256), ("tile", 64), ("cache", "static"), ("beams", 1), ("attention", "math"),
+    ("tile", 256), ("tile", 64), ("cache", "static"), ("cache", "int8"), ("beams", 1), ("attention", "math"),
     ("max_chars", 60), ("max_chars", 30), ("guidance_mode", "sequential"), ("guidance_mode", "alternate"),
     ("guidance", 0.0), ("steps", 100), ("steps", 8), ("solver", "midpoint"), ("solver", "heun"), ("solver", "adams"),
     ("schedule", "sway"), ("temperature", 0.0), ("checkpointing", True), ("crossfade_ms", 50.0),

@@ -113,7 +113,7 @@ def quality_of(system: str, recipe: Recipe) -> Quality | None:
     base = reference(system)
     if any(getattr(recipe, n) != getattr(base, n) for n in ("precision", "quantisation", "beams", "temperature")):
         return None
-    if recipe.max_chars < base.max_chars or recipe.guidance_mode == "alternate":
+    if recipe.max_chars < base.max_chars or recipe.guidance_mode == "alternate" or recipe.cache == "int8":
         return None
     wanted = Setting.of(recipe).levers
     return next((each.quality for each in measured(system) if each.levers == wanted), None)

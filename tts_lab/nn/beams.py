@@ -31,7 +31,7 @@ def reorder(cache: Cache, origin: Tensor) -> None:
             keys, values = (x.index_select(0, origin) for x in kept)
             cache._kept[layer] = (keys, values)
     elif isinstance(cache, StaticCache):
-        for part in (cache._keys, cache._values):
+        for part in cache.parts:
             for layer in range(len(part)):
                 past = part[layer][:, :, : cache.length]
                 past.copy_(past.index_select(0, origin))

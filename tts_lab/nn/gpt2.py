@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tts_lab.nn.attention import KernelChoice, attend
-from tts_lab.nn.cache import Cache, GrowingCache, StaticCache
+from tts_lab.nn.cache import Cache, cache_of
 
 
 class InOutLinear(nn.Module):
@@ -94,12 +94,9 @@ class GPT2(nn.Module):
         return self.ln_f(x)
 
     def cache(self, kind: str, batch: int, capacity: int) -> Cache:
-        """A "growing" cache, or a "static" one for `capacity` positions of `batch` sequences."""
-        if kind == "growing":
-            return GrowingCache()
-        weight = next(self.parameters())
-        width = self.width // self.heads
-        return StaticCache(len(self.h), batch, self.heads, capacity, width, weight.dtype, weight.device)
+        """A "growing" cache, or a "static" or "int8" one for `capacity` positions of `batch` sequences."""
+        width, like = self.width // self.heads, next(self.parameters())
+        return cache_of(kind, len(self.h), batch, self.heads, capacity, width, like)
 
     def cache_bytes(self, batch: int, positions: int, dtype: torch.dtype = torch.float32) -> int:
         """Bytes of the keys and values of `positions` positions of `batch` sequences.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tts_lab.nn.attention import Attention
-from tts_lab.nn.cache import Cache, GrowingCache, StaticCache
+from tts_lab.nn.cache import Cache, cache_of
 from tts_lab.nn.feedforward import ConvFeedForward, SwiGLU
 from tts_lab.nn.norm import AdaptiveNorm, RMSNorm
 
@@ -67,12 +67,9 @@ class Decoder(nn.Module):
         return self.norm(x)
 
     def cache(self, kind: str, batch: int, capacity: int) -> Cache:
-        """A "growing" cache, or a "static" one for `capacity` positions."""
-        if kind == "growing":
-            return GrowingCache()
-        weight = next(self.parameters())
-        width = self.width // self.heads
-        return StaticCache(len(self.layers), batch, self.heads, capacity, width, weight.dtype, weight.device)
+        """A "growing" cache, or a "static" or "int8" one for `capacity` positions."""
+        width, like = self.width // self.heads, next(self.parameters())
+        return cache_of(kind, len(self.layers), batch, self.heads, capacity, width, like)
 
     def cache_bytes(self, batch: int, capacity: int, dtype: torch.dtype = torch.float32) -> int:
         """Bytes of a static cache."""
