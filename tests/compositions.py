@@ -22,7 +22,8 @@ Move = tuple[str, Any]  # lever, value
 BASE = Recipe(steps=2, guidance=0.7, schedule="uniform", crossfade_ms=0)
 # What moves memory and time only -> largest relative error; 0: bit for bit.
 SILENT: dict[Move, float] = {
-    ("offload", "voice"): 0, ("offload", "stage"): 0, ("offload", "layers"): 0, ("checkpointing", True): 0,
+    ("offload", "voice"): 0, ("offload", "stage"): 0, ("offload", "layers"): 0, ("offload", "disk"): 0,
+    ("checkpointing", True): 0,
     ("tile", 8): 1e-5, ("guidance_mode", "sequential"): 1e-4, ("cache", "growing"): 1e-4, ("attention", "math"): 1e-4,
 }  # fmt: skip
 # What changes the sound itself.

@@ -42,8 +42,9 @@ LEVERS: dict[str, tuple[Check, str]] = {
     ),
     "checkpointing": (switch, "recompute activations in a backward pass instead of keeping them"),
     "offload": (
-        one_of("none", "voice", "stage", "layers"),
-        "what leaves the device: nothing, what only a reference clip needs, every idle stage, or every idle layer",
+        one_of("none", "voice", "stage", "layers", "disk"),
+        "what leaves the device: nothing, what only a reference clip needs, every idle stage, or every idle layer; with "
+        "disk, layers wait in a file",
     ),
     "tile": (whole(0, 8192), "mel frames that the vocoder takes at once, with an exact overlap; 0 takes all"),
     "crossfade_ms": (real(0, 500), "overlap of neighbouring pieces of speech, in milliseconds"),
@@ -188,6 +189,8 @@ class Recipe:
             found.append("checkpointing saves nothing here: speech runs without autograd, which keeps no activations.")
         if self.offload != "none" and on_cpu:
             found.append(f"offload {self.offload} changes nothing: on a CPU there is nowhere else to wait.")
+        if self.offload == "disk" and not on_cpu:
+            found.append("offload disk: an estimated time takes weights from the computer's memory; a disk is slower.")
         if self.precision != "fp32" and on_cpu:
             found.append(f"precision {self.precision} is computed in fp32: the CPU path has no half precision.")
         if self.quantisation != "none" and on_cpu:

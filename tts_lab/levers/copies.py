@@ -28,15 +28,19 @@ def structure(module: M) -> M:
     return twin
 
 
+def replaced(module: M, by: Callable[[Tensor], Tensor]) -> M:
+    """The module with every tensor replaced; one that hangs in several places is replaced by one."""
+    _replace(module, by, {})
+    return module
+
+
 def copied(module: M, device: torch.device | None, dtype: torch.dtype) -> M:
     """The module on a device (None: where it is), its numbers with a fraction in `dtype`.
 
     In the order of `nn.Module.to`. Tensors that need no change are the original's own; codes of a byte stay what they
     are.
     """
-    twin = structure(module)
-    _replace(twin, lambda tensor: _to(tensor, device, dtype), {})
-    return twin
+    return replaced(structure(module), lambda tensor: _to(tensor, device, dtype))
 
 
 def _to(tensor: Tensor, device: torch.device | None, dtype: torch.dtype) -> Tensor:

@@ -15,11 +15,13 @@ import torch
 from torch import nn
 
 from tts_lab.levers.copies import copied
+from tts_lab.levers.disk import rest
 from tts_lab.levers.quantisation import quantised
 from tts_lab.levers.streaming import Stream, pinned
 from tts_lab.memory.flush import empty_cache
 
 M = TypeVar("M", bound=nn.Module)
+STREAMED = ("layers", "disk")  # ways to offload that bring a stage's weights layer by layer
 Key = tuple[nn.Module, str, str]  # original, precision, quantisation
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -41,6 +43,7 @@ class Residency:
         self.on_copy = on_copy
         self._waiting: dict[Key, nn.Module] = {}  # what is streamed, in the computer's memory
         self._copies: dict[Key, nn.Module] = {}  # modules hash by identity
+        self._resting: set[nn.Module] = set()  # whose weights are in files
         self._reduced: dict[
             nn.Module, tuple[str, nn.Module]
         ] = {}  # with weights in eight bits, in the computer's memory
@@ -52,7 +55,8 @@ class Residency:
         """The stage, ready on the device.
 
         offload: "none" keeps it there; "after" lets it leave when it is done; "stage" has every other one leave before;
-        "layers" besides brings its own weights only layer by layer (`levers.streaming`).
+        "layers" besides brings its own weights only layer by layer (`levers.streaming`), "disk" brings them from a file
+        (`levers.disk`).
         precision: of PRECISIONS; quantisation: "none" or of `levers.quantisation.FORMATS`. Where nothing is lent, the
         original itself is used, whatever the levers say.
         """
@@ -60,10 +64,10 @@ class Residency:
             yield original
             return
         key = (original, precision, quantisation)
-        self._evict(key, everything_else=offload in ("stage", "layers"))
-        if offload == "layers":
+        self._evict(key, everything_else=offload in ("stage", *STREAMED))
+        if offload in STREAMED:
             self._copies.pop(key, None)
-            with self._streamed(key) as streamed:
+            with self._streamed(key, offload == "disk") as streamed:
                 yield cast(M, streamed)
             empty_cache()
             return
@@ -87,14 +91,24 @@ class Residency:
             self._reduced[original] = (quantisation, quantised(original, quantisation))
         return self._reduced[original][1]
 
-    def _streamed(self, key: Key) -> Stream:
-        """The stage with its weights in the computer's memory, in the number format to compute in."""
+    def _streamed(self, key: Key, from_disk: bool) -> Stream:
+        """The stage with its weights in the computer's memory or in a file, in the number format to compute in."""
         if key not in self._waiting:
-            self._waiting[key] = pinned(copied(self._source(key), None, PRECISIONS[key[1]]))
+            self._waiting[key] = copied(self._source(key), None, PRECISIONS[key[1]])
+        if from_disk:
+            self._rest(key[0], self._source(key), self._waiting[key])
+        else:
+            pinned(self._waiting[key])
         told = self.on_copy
         return Stream(
             self._waiting[key], self.device, (lambda part, path: told(key[0], part, path)) if told else None
         )  # fmt: skip
+
+    def _rest(self, *modules: nn.Module) -> None:
+        for module in modules:
+            if module not in self._resting:
+                rest(module)
+                self._resting.add(module)
 
     def resident(self) -> tuple[nn.Module, ...]:
         """Originals of the stages that have a copy on the device."""

@@ -38,7 +38,7 @@ from tts_lab.types import Chunk, Mel, Prompt, Request, Semantic, Wave
 RANDOM_NOTE = "The weights are random: memory and time are those of the real system, the sound means nothing."
 SILENT_LEVERS = ("steps", "solver", "schedule", "guidance", "guidance_mode", "temperature", "beams", "cache")
 # The decoder reads layers without calling them, and no stage has more than 50 MiB of weights: whole stages leave.
-OFFLOAD = {"voice": "none", "layers": "stage"}
+OFFLOAD = {"voice": "none", "layers": "stage", "disk": "stage"}
 Loader = Callable[[], VoiceParts]
 
 
@@ -137,8 +137,10 @@ class SambertHiFiGAN:
             )
         if recipe.offload == "voice":
             found.append("offload voice changes nothing: sambert has no part that only a reference clip needs.")
-        if recipe.offload == "layers":
-            found.append("offload layers works as offload stage: sambert's stages are too small to come in layers.")
+        if recipe.offload in ("layers", "disk"):
+            found.append(
+                f"offload {recipe.offload} works as offload stage: sambert's stages are too small to come in layers."
+            )
         return tuple(found)
 
     # --- the speech ---
