@@ -43,8 +43,8 @@ LEVERS: dict[str, tuple[Check, str]] = {
     "checkpointing": (switch, "recompute activations in a backward pass instead of keeping them"),
     "offload": (
         one_of("none", "voice", "stage", "layers", "disk"),
-        "what leaves the device: nothing, what only a reference clip needs, every idle stage, or every idle layer; with "
-        "disk, layers wait in a file",
+        "what leaves the device: nothing, what only a reference clip needs, every idle stage, or every idle layer; "
+        "with disk, layers wait in a file",
     ),
     "tile": (whole(0, 8192), "mel frames that the vocoder takes at once, with an exact overlap; 0 takes all"),
     "crossfade_ms": (real(0, 500), "overlap of neighbouring pieces of speech, in milliseconds"),

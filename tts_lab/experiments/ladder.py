@@ -24,13 +24,13 @@ from tts_lab.memory.cards import Card
 from tts_lab.memory.events import Work
 from tts_lab.memory.replay import ENDLESS, replay
 from tts_lab.memory.roofline import estimate
-from tts_lab.recipe import Recipe
+from tts_lab.recipe import Recipe, choices
 
 PRECISIONS = ("fp32", "fp16")  # bf16 takes the bytes of fp16, and not every card computes it
 PIECES = {"mini": (12,)}  # characters; mini speaks pieces of 24 at most
 SHORTER_PIECES = (60, 30)
 SAME_SOUND = ("batched", "sequential")  # ways of guidance that differ in memory only
-OFFLOADS = ("none", "voice", "stage", "layers")  # disk takes of the card what layers takes
+SLOWER = "disk"  # the way to offload that takes of the card what layers takes, and more time
 EXACT = ("static", "growing")  # caches that do not round
 TILES = (256, 64)  # mel frames
 NOT_THERE = {"mini": {("offload", "voice")}}  # what would change nothing in the system
@@ -92,7 +92,7 @@ class Space:
 def ways(system: str, base: Recipe, levers: Sequence[str]) -> dict[str, tuple[object, ...]]:
     """The values of each lever, from large and fast to small; one alone where the lever is not in `levers`."""
     offered: dict[str, tuple[object, ...]] = {
-        "precision": PRECISIONS, "offload": OFFLOADS,
+        "precision": PRECISIONS, "offload": tuple(name for name in choices("offload") if name != SLOWER),
         "max_chars": (base.max_chars, *(n for n in PIECES.get(system, SHORTER_PIECES) if n < base.max_chars)),
         "tile": (0, *TILES), "guidance_mode": SAME_SOUND if base.guidance else ("batched",),
         "cache": (base.cache, *(name for name in EXACT if name != base.cache)),
