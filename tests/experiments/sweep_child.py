@@ -35,10 +35,7 @@ GRID = {
     "voices": ["low", "high"],
     "seeds": [0, 1],
 }
-SYSTEMS["counted"] = "sweep_child"
 LOG = "SWEEP_CHILD_LOG"
-
-torch.set_num_threads(1)  # no thread pool that a fork would leave behind
 
 
 def quick_fundamental(samples: torch.Tensor) -> Any:
@@ -58,9 +55,6 @@ class Counted(ToneSystem):
 
 def load(device: str) -> Counted:
     return Counted()
-
-
-distances.cepstra(log_mel(torch.rand(22_050), MEL_22K)[0].T)  # what is imported here no fork need import again
 
 
 def run(out: str, log: str, workers: int = 1, keep_sound: bool = False) -> None:
@@ -89,6 +83,9 @@ def killed_until_done(folder: Path, name: str, most: int) -> list[int]:
 
 def main(folder: Path) -> None:
     """A calm sweep, then sweeps until twenty kills have hit one. Prints the cells finished at each kill."""
+    SYSTEMS["counted"] = "sweep_child"
+    torch.set_num_threads(1)  # no thread pool that a fork would leave behind
+    distances.cepstra(log_mel(torch.rand(22_050), MEL_22K)[0].T)  # what is imported here no fork need import again
     killed_until_done(folder, "calm", 0)
     kills: list[int] = []
     for number in itertools.count(1):

@@ -172,10 +172,11 @@ def test_the_package_needs_no_pandas(tmp_path: Path, monkeypatch: pytest.MonkeyP
 # --- kills ---
 
 
-def test_killed_twenty_times_and_resumed_it_is_the_same_table(tmp_path: Path) -> None:
+def test_killed_twenty_times_and_resumed_it_is_the_same_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """kill -9 at random moments. Executions: a kill costs at most the cell or the reference that was under way."""
     import sweep_child
 
+    monkeypatch.setitem(systems.SYSTEMS, "counted", "sweep_child")
     script = [sys.executable, str(Path(sweep_child.__file__)), str(tmp_path)]
     paths = {**os.environ, "PYTHONPATH": str(Path(HERE).parents[1])}
     done = subprocess.run(script, env=paths, capture_output=True, text=True, check=True)
