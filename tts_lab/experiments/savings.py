@@ -43,6 +43,7 @@ OURS: tuple[tuple[str, str, dict[str, object]], ...] = (
         "every weight crosses the bus at every use",
         {"offload": "layers", "tile": 64},
     ),
+    ("weights in eight bits", "rounding, and a pass over the weights at each use", {"quantisation": "int8"}),
 )
 
 
