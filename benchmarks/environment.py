@@ -25,6 +25,14 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def counts(text: str) -> list[int]:
+    """An option's whole numbers with commas between, each once, in order."""
+    try:
+        return sorted({int(part) for part in text.split(",")})
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"write whole numbers with commas, such as 8,16, not {text!r}") from None
+
+
 def environment() -> dict[str, Any]:
     """The machine's environment, and its load when this was called."""
     load = [round(x, 2) for x in os.getloadavg()] if hasattr(os, "getloadavg") else None

@@ -50,11 +50,9 @@ def table(result: dict[str, Any]) -> Table:
 
 def _row(row: dict[str, Any], first: dict[str, Any]) -> tuple[str, ...]:
     stage = ACTS_ON.get(row["lever"], "all")
-    own = (max(each["stages"].values()) if stage == "all" else each["stages"][stage] for each in (row, first))
+    own = [max(each["stages"].values()) if stage == "all" else each["stages"][stage] for each in (row, first)]
     name = f"{row['lever']} {row['before']} -> {row['value']}" if row["lever"] else "as released, nothing moved"
-    figures = (
-        (*own,), (row["allocated"], first["allocated"]), (row["reserved"], first["reserved"]),
-    )  # fmt: skip
+    figures = (own, *((row[size], first[size]) for size in ("allocated", "reserved")))
     return name, stage, *(_mib(*pair) for pair in figures), f"{row['seconds']:.1f}", *_sound(row["sound"])
 
 

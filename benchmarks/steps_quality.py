@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from environment import ROOT, command, environment, today, write_json
+from environment import ROOT, command, counts, environment, today, write_json
 from tts_lab.errors import LabError, RecipeError
 from tts_lab.experiments.quality import EVALUATIONS, ladder
 from tts_lab.experiments.quality_table import Table, markdown
@@ -32,7 +32,7 @@ from tts_lab.recipe import Recipe, choices
 
 HELDOUT = ROOT / "benchmarks" / "heldout.json"
 RESULT = ROOT / "data" / "measured" / "steps_quality.json"
-CELLS = ROOT / "data" / "measured" / "work" / "steps_quality.jsonl"  # not kept with the code
+CELLS = ROOT / "data" / "measured" / "unfinished" / "steps_quality.jsonl"  # not kept with the code
 VOICES = ("xiaobei", "yunxi")  # a woman's and a man's
 FIGURES = ("mel_cepstral_distance", "f0_error_cents", "voicing_error", "mos", "toneless_error", "speaker_similarity")
 FEW, MANY = 8, 32
@@ -159,17 +159,10 @@ def _is_default(args: argparse.Namespace) -> bool:
     return all(getattr(args, name) == getattr(plain, name) for name in ("evaluations", "texts", "voices", "split"))
 
 
-def _counts(text: str) -> list[int]:
-    try:
-        return sorted({int(part) for part in text.split(",")})
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"write whole numbers with commas, such as 8,16, not {text!r}") from None
-
-
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--evaluations", type=_counts, default=list(EVALUATIONS), help="such as 8,32")
+    add("--evaluations", type=counts, default=list(EVALUATIONS), help="such as 8,32")
     add("--texts", type=int, default=4, help="held-out sentences")
     add("--split", default="test", help="test, or dev for choosing")
     add("--voices", type=lambda text: tuple(text.split(",")), default=VOICES, help="with commas between")

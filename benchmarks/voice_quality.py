@@ -26,7 +26,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from environment import ROOT, command, environment, positive, today, write_json
+from environment import ROOT, command, counts, environment, positive, today, write_json
 from tts_lab.errors import LabError
 from tts_lab.experiments import judges as judging
 from tts_lab.experiments import quality
@@ -211,17 +211,10 @@ def _threads(count: int | None) -> None:
         torch.set_num_threads(count)
 
 
-def _counts(text: str) -> list[int]:
-    try:
-        return sorted({int(part) for part in text.split(",")})
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"write whole numbers with commas, such as 8,16, not {text!r}") from None
-
-
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--evaluations", type=_counts, default=list(quality.EVALUATIONS), help="such as 8,16")
+    add("--evaluations", type=counts, default=list(quality.EVALUATIONS), help="such as 8,16")
     add("--guidance", type=float, help="strength; default: the recipe's")
     add("--solver", help="euler, midpoint, heun or adams")
     add("--schedule", help="uniform or sway")

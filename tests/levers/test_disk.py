@@ -43,8 +43,15 @@ def test_the_numbers_stay_the_same_and_no_file_is_left(folder: Path) -> None:
         assert after[name].dtype == tensor.dtype
         assert after[name].data_ptr() != pointers[name]
     assert list(folder.iterdir()) == []
-    x = torch.randn(4, 1, 64)
-    torch.testing.assert_close(module["lstm"].float()(x)[0].shape, x.shape)
+
+
+def test_a_recurrent_layer_reads_the_weights_that_rest() -> None:
+    """It keeps a list of its own, which must not hold on to the old ones."""
+    lstm, x = nn.LSTM(64, 64).requires_grad_(False), torch.randn(4, 1, 64)
+    expected = lstm(x)[0]
+    rest(lstm)
+    assert all(a is b for a, b in zip(lstm._flat_weights, lstm._parameters.values(), strict=True))
+    assert torch.equal(lstm(x)[0], expected)
 
 
 @pytest.mark.parametrize(("precision", "kind"), [("fp32", "none"), ("bf16", "none"), ("fp32", "int8")])
@@ -94,7 +101,7 @@ def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert module["table"].weight is weight
 
 
-def test_on_a_card_it_is_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_card_it_is_layers() -> None:
     layers, from_disk = (vram("mini", "4gb", Recipe(offload=kind), 2.0, 2.0) for kind in ("layers", "disk"))
     assert layers.peak_allocated == from_disk.peak_allocated
     assert layers.peak_reserved == from_disk.peak_reserved

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,7 +33,8 @@ def rest(module: nn.Module) -> None:
     The file vanishes with the module, and when the process ends, however it ends. Weights without values (a trace's)
     and weights on a card stay as they are. Raises OutputError where the disk has no room.
     """
-    tensors = list({id(t): t for t in _tensors(module) if t.device.type == "cpu" and t.nbytes}.values())
+    found = {id(t): t for t in (*module.parameters(), *module.buffers()) if t.device.type == "cpu" and t.nbytes}
+    tensors = list(found.values())
     if not tensors:
         return
     folder = cache_dir("weights") or Path(tempfile.gettempdir())
@@ -44,7 +44,7 @@ def rest(module: nn.Module) -> None:
             f"offload disk needs {needed / 1e9:.1f} GB in {folder}, which has no room for it; free some space, name "
             "another folder in XDG_CACHE_HOME, or take offload layers."
         )
-    mapped = dict(zip(map(id, tensors), _mapped(tensors, folder), strict=True))
+    mapped = dict(zip(found, _mapped(tensors, folder), strict=True))
     replaced(module, lambda tensor: mapped.get(id(tensor), tensor))
 
 
@@ -76,8 +76,3 @@ def _at(storage: Any, place: int, like: Tensor) -> Tensor:
     empty = torch.empty(0, dtype=like.dtype)
     strides = torch.empty(like.shape, device="meta").stride()
     return empty.set_(storage, place // like.itemsize, like.shape, strides)  # type: ignore[call-overload, no-any-return]
-
-
-def _tensors(module: nn.Module) -> Iterable[Tensor]:
-    yield from module.parameters()
-    yield from module.buffers()
