@@ -441,6 +441,25 @@ def test_processes_that_cannot_start_end_the_sweep(tmp_path: Path, monkeypatch: 
     assert not (tmp_path / "a.jsonl").exists()
 
 
+def test_a_worker_may_be_closed_while_its_thread_lets_the_process_go() -> None:
+    from tts_lab.experiments.sweep_workers import _Worker
+
+    worker, told = _Worker(), []
+
+    class Dying:
+        def kill(self) -> None:
+            told.append("kill")
+            worker._process = None  # what the thread that serves it does when it finds the process dead
+
+        def wait(self) -> int:
+            told.append("wait")
+            return 1
+
+    worker._process = Dying()  # type: ignore[assignment]
+    worker.close()
+    assert told == ["kill", "wait"]
+
+
 @pytest.mark.usefixtures("true_pitch")
 def test_a_cluster_finds_the_same(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")

@@ -110,11 +110,12 @@ class _Worker:
         return Outcome(fatal=f"A worker process cannot be started: {why}.")
 
     def close(self) -> None:
-        """End the process. Its files are left to it: a thread may be reading them."""
+        """End the process. Its files are left to it: a thread may be reading them, and may take the process away."""
         self._closed = True
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        process = self._process
+        if process is not None:
+            process.kill()
+            process.wait()
 
     def _start(self) -> subprocess.Popen[bytes]:
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)  # modules that are found here, there too
