@@ -106,10 +106,10 @@ def test_torch_range() -> None:
     ]
 
 
-def test_judges_and_training_are_optional() -> None:
+def test_judges_training_and_the_web_page_are_optional() -> None:
     core = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
-    assert not core & {"jupyterlab", "pandas", "pytest", "faster-whisper", "distillmos", "pyworld", "setuptools"}
-    assert {"notebook", "test", "judges", "cluster", "train"} == set(EXTRAS)
+    assert not core & {"jupyterlab", "pandas", "pytest", "gradio", "faster-whisper", "distillmos", "pyworld", "setuptools"}
+    assert {"notebook", "web", "test", "judges", "cluster", "train"} == set(EXTRAS)
 
 
 def test_every_package_that_is_imported_is_declared() -> None:
