@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tts_lab.experiments.distances import distance, features
+from tts_lab.experiments.lent import as_on_a_card
 from tts_lab.experiments.vram import REFERENCE_SECONDS, SECONDS, vram
-from tts_lab.levers.residency import Residency
 from tts_lab.memory.report import MemoryReport
 from tts_lab.pipeline import say
 from tts_lab.recipe import Recipe
@@ -106,8 +106,7 @@ class _Voice:
     """mini, with its stages lent."""
 
     def __init__(self) -> None:
-        self.system: Any = load_system("mini", "cpu")
-        self.system.home = Residency("cpu", lends=True)
+        self.system: Any = as_on_a_card(load_system("mini", "cpu"))
         self.said = self._say(SPOKEN)
         self.found = features(self.said.samples, self.said.sample_rate)
 

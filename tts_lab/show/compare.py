@@ -43,7 +43,7 @@ def difference_figure(speeches: Mapping[str, Speech]) -> Picture:
     apart = mels[1][:, :length] - mels[0][:, :length]
     image = _draw(rows[2], apart, spec, _title(first, second, mels), DIFFERENCE, -RANGE_DB, RANGE_DB)
     figure.colorbar(image, ax=rows[2], label="difference (dB)", aspect=15, extend="both")
-    _label(rows[2], a)
+    label_seconds(rows[2], a)
     rows[0].set_xlim(0, max(values.shape[1] for values in mels) * second_of)
     return figure
 
@@ -141,7 +141,7 @@ def _title(first: str, second: str, mels: tuple[np.ndarray, np.ndarray]) -> str:
     return f"{second} less {first}{cut}"
 
 
-def _label(axes: Axes, speech: Speech) -> None:
+def label_seconds(axes: Axes, speech: Speech) -> None:
     """The syllables of a speech below the axes, with its seconds."""
     axes.set_xlabel("seconds")
     waves = pieces(speech) if speech.waves else ()
