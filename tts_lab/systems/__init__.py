@@ -44,6 +44,16 @@ def load_system(name: str = "mini", device: str = "auto", weights: Path | str | 
     return system
 
 
+def check_weights(name: str, weights: Path | str | None = None) -> None:
+    """Whether a system's weights are where `load_system` would look for them; nothing is loaded.
+
+    Raises WeightsError where they are missing, LabError for an unknown name.
+    """
+    check = getattr(_package(name, SYSTEMS), "check_weights", None)
+    if check is not None:  # a system that brings its own has nothing to check
+        check(weights)
+
+
 def run_lengths(
     name: str, recipe: Recipe, seconds: float, reference_seconds: float, meter: DeviceMeter
 ) -> tuple[str, ...]:
