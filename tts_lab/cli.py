@@ -178,7 +178,9 @@ def sweep(
 @app.command()
 @tells_why
 def web(
-    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's need 0.0.0.0.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than this machine's need 0.0.0.0.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes one that is free.")] = 7860,
     login: Annotated[
         str | None, typer.Option(help="User that must log in; the password is in TTS_LAB_WEB_PASSWORD, or asked for.")

@@ -47,7 +47,9 @@ def run(question: Question) -> None:
     from tts_lab.web.serve import Address, Server
     from tts_lab.web.shelf import Shelf
 
-    server = Server(Shelf(question.device, weights), limits, Address(question.host, question.port, login), question.system)
+    server = Server(
+        Shelf(question.device, weights), limits, Address(question.host, question.port, login), question.system
+    )
     with server:
         print(f"The page is at {server.url} (Ctrl-C ends it).", flush=True)
         _warn(server.address.private, login is not None)
@@ -82,7 +84,9 @@ def password() -> str:
     if not found and sys.stdin.isatty():
         found = getpass.getpass("Password of the page: ", sys.stderr)
     if not found:
-        raise LabError(f"--login needs a password: put it into the environment variable {PASSWORD}, or type it when asked.")
+        raise LabError(
+            f"--login needs a password: put it into the environment variable {PASSWORD}, or type it when asked."
+        )
     return found
 
 

@@ -40,8 +40,8 @@ def in_words(report: MemoryReport) -> str:
     """What the bar shows, for those who do not see it."""
     needs = (report.context + report.peak_reserved) / GIB
     return (
-        f"{report.system} with {report.recipe} takes {needs:.2f} GiB of the {report.card.total_bytes / GIB:.2f} GiB of "
-        f"{report.card.name} ({report.source})."
+        f"{report.system} with {report.recipe} takes {needs:.2f} GiB, and {report.card.name} has "
+        f"{report.card.total_bytes / GIB:.2f} ({report.source})."
     )
 
 

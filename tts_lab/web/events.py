@@ -47,8 +47,8 @@ class Events:
         steps: float | None = None, solver: str = "", guidance: float | None = None, precision: str = "",
         quantisation: str = "", seed: float = 0, speed: float = 1.0, progress: Any = gr.Progress(),  # noqa: B008
     ) -> AsyncIterator[Outputs]:  # fmt: skip
-        """Speak a text. Gives a sentence, the sound, its mel spectrogram, the receipt, the memory that this takes of the
-        card (predicted) as a sentence and as a picture, and all figures."""
+        """Speak a text. Gives a sentence, the sound, its mel spectrogram, the receipt, the memory that this takes of
+        the card (predicted) as a sentence and as a picture, and all figures."""
         moved = levers(steps=steps, solver=solver, guidance=guidance, precision=precision, quantisation=quantisation)
         clip = Path(reference) if reference else None
         asked = Asked(text, system, voice, emotion, emotion_strength, clip, recipe, card, moved, seed, speed)  # type: ignore[arg-type]
@@ -72,8 +72,8 @@ class Events:
         steps: float | None = None, solver: str = "", guidance: float | None = None, precision: str = "",
         quantisation: str = "", progress: Any = gr.Progress(),  # noqa: B008
     ) -> AsyncIterator[Outputs]:  # fmt: skip
-        """Predict the memory that speaking a text takes of a card: no card and no weights are needed. Gives a sentence, a
-        picture, and the figures."""
+        """Predict the memory that speaking a text takes of a card: no card and no weights are needed. Gives a sentence,
+        a picture, and the figures."""
         moved = levers(steps=steps, solver=solver, guidance=guidance, precision=precision, quantisation=quantisation)
         clip = Path(reference) if reference else None
         asked = Asked(text, system, reference=clip, recipe=recipe, card=card, levers=moved)

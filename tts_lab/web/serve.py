@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -25,7 +26,8 @@ from tts_lab.web.shelf import Shelf
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 TEMPORARY = "GRADIO_TEMP_DIR"
-FONTS = ("system-ui", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "Noto Sans SC", "sans-serif")
+LATIN = "Source Sans Pro"  # comes with gradio, and from this server
+CHINESE = ("PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "Noto Sans SC", "WenQuanYi Micro Hei", "sans-serif")
 FIXED = ("ui-monospace", "Consolas", "DejaVu Sans Mono", "monospace")
 
 
@@ -48,7 +50,7 @@ class Server:
     Raises LabError where the port is taken, the host is not of this machine, or the system cannot be loaded.
     """
 
-    def __init__(self, shelf: Shelf, limits: Limits, address: Address = Address(), system: str = "mini") -> None:  # noqa: B008
+    def __init__(self, shelf: Shelf, limits: Limits, address: Address = Address(), system: str = "mini") -> None:
         self.address, self.limits = address, limits
         self._port = free_port(address)
         self.folder = Path(tempfile.mkdtemp(prefix="tts-lab-web-"))
@@ -75,7 +77,9 @@ class Server:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -101,8 +105,11 @@ class Server:
 
 
 def theme() -> gr.themes.Base:
-    """Fonts of the visitor's own machine: none is fetched, and Chinese has one."""
-    return gr.themes.Default(primary_hue="emerald", secondary_hue="blue", neutral_hue="slate", font=FONTS, font_mono=FIXED)
+    """Fonts from this server or the visitor's own machine, never from a third."""
+    fonts = (gr.themes.LocalFont(LATIN), *CHINESE)
+    return gr.themes.Default(
+        primary_hue="emerald", secondary_hue="blue", neutral_hue="slate", font=fonts, font_mono=FIXED
+    )
 
 
 def free_port(address: Address) -> int:
@@ -118,13 +125,11 @@ def free_port(address: Address) -> int:
 
 
 def _taken(address: Address, error: Exception) -> str:
-    import errno
-
-    code = getattr(error, "errno", None)
+    code, port = getattr(error, "errno", None), address.port
     if code == errno.EADDRINUSE:
-        return f"Port {address.port} is in use, perhaps by another page; choose another with --port, or --port 0 for one that is free."
+        return f"Port {port} is in use, perhaps by another page; choose another with --port (0: one that is free)."
     if code == errno.EACCES:
-        return f"Port {address.port} needs rights that this user does not have; choose one from 1024 to 65535 with --port."
+        return f"Port {port} needs rights that this user does not have; choose one from 1024 to 65535 with --port."
     if isinstance(error, OverflowError):
-        return f"There is no port {address.port}; choose one from 1024 to 65535 with --port, or 0 for one that is free."
+        return f"There is no port {port}; choose one from 1024 to 65535 with --port (0: one that is free)."
     return f"{address.host} is no address of this machine ({error}); leave --host out to serve this machine alone."

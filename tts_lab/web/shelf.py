@@ -69,7 +69,9 @@ class Shelf:
 
     def _check(self, name: str) -> None:
         if name not in SYSTEMS:
-            raise LabError(f"There is no system {name!r}{did_you_mean(name, SYSTEMS)}; the lab has {', '.join(SYSTEMS)}.")
+            raise LabError(
+                f"There is no system {name!r}{did_you_mean(name, SYSTEMS)}; the lab has {', '.join(SYSTEMS)}."
+            )
 
 
 def leave_card(system: System) -> None:

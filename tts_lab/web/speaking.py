@@ -24,7 +24,7 @@ PICTURE_SECONDS = 60.0  # a picture of more sound than this shows nothing, and k
 
 @dataclass(frozen=True)
 class Spoken:
-    """What a visitor gets. sentence: in one line. sound, picture: files in the job's folder. planned: by the planner."""
+    """What a visitor gets. sentence: in one line. sound, picture: files in the job's folder. planned: of a plan."""
 
     sentence: str
     sound: Path
@@ -54,7 +54,7 @@ def _speak(job: Job[Any], system: System, asked: Asked, folder: Path) -> Spoken:
     plan = _recipes(job, system, request, asked)
     sound, waves = folder / "speech.wav", list[Wave]()
     meter = JobMeter(job)
-    job.tell("Listening to the clip …" if request.reference else "Speaking …", 0.0)
+    job.tell("Listening to the clip …" if request.reference else "Speaking …")
     receipt = speak_to_file(
         system, request, sound, plan.recipes[0], meter, _Teller(job, request, waves), plan.recipes[1:]
     )
@@ -93,4 +93,3 @@ def _sentence(receipt: Receipt) -> str:
         f"{receipt.audio_seconds:.2f} s of speech{pieces} in {receipt.wall_seconds:.2f} s of work: real-time factor "
         f"{receipt.real_time_factor:.2f}, {receipt.evaluations} evaluations, voice {receipt.voice}."
     )
-
