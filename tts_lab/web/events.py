@@ -52,9 +52,9 @@ class Events:
         moved = levers(steps=steps, solver=solver, guidance=guidance, precision=precision, quantisation=quantisation)
         clip = Path(reference) if reference else None
         asked = Asked(text, system, voice, emotion, emotion_strength, clip, recipe, card, moved, seed, speed)  # type: ignore[arg-type]
+        yield ("", *[None] * 3, "", None, None)  # an old result beside a refusal would be taken for its result
         self._refuse(lambda: asked.check(self.limits))
         with TemporaryDirectory(dir=self.folder, prefix="job-") as place:
-            yield ("", *[None] * 3, "", None, None)
             job = Job[Spoken](lambda job: speak(job, self.shelf, asked, Path(place)))
             async with aclosing(self._watch(job, progress)) as beats:
                 async for _ in beats:
@@ -77,9 +77,9 @@ class Events:
         moved = levers(steps=steps, solver=solver, guidance=guidance, precision=precision, quantisation=quantisation)
         clip = Path(reference) if reference else None
         asked = Asked(text, system, reference=clip, recipe=recipe, card=card, levers=moved)
+        yield ("", None, None)
         self._refuse(lambda: asked.check(self.limits))
         with TemporaryDirectory(dir=self.folder, prefix="job-") as place:
-            yield ("", None, None)
             job = Job[Predicted](lambda job: predict(job, asked, _recipe(job, asked), Path(place)))
             async with aclosing(self._watch(job, progress)) as beats:
                 async for _ in beats:
@@ -94,8 +94,8 @@ class Events:
         """Find the fastest recipe that fits a card. Gives a sentence, a table of what else there is, and the recipe as
         YAML for `./lab speak --recipe`."""
         asked = Asked(text, system, reference=Path(reference) if reference else None, card=card)
-        self._refuse(lambda: asked.check(self.limits))
         yield ("", "", "")
+        self._refuse(lambda: asked.check(self.limits))
         job = Job[Plan](lambda job: planned(job, asked, quality))
         async with aclosing(self._watch(job, progress)) as beats:
             async for _ in beats:

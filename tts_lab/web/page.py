@@ -75,9 +75,7 @@ def _voice(events: Events, system: str, found: Components) -> None:
     with gr.Row():
         found["voice"] = gr.Dropdown(voices, value="", label="Voice 音色", allow_custom_value=True, min_width=140)
         found["emotion"] = gr.Dropdown(emotions, value="", label="Emotion 情感", allow_custom_value=True, min_width=140)
-    with gr.Row():
-        found["speed"] = gr.Slider(0.5, 2, value=1, step=0.05, label="Speed 语速", min_width=140)
-        found["emotion_strength"] = gr.Slider(0, 1, value=1, step=0.05, label="Strength 强度", min_width=140)
+    found["speed"] = gr.Slider(0.5, 2, value=1, step=0.05, label="Speed 语速")
     with gr.Accordion("Imitate a voice 参考音频", open=False):
         limits = events.limits
         gr.Markdown(
@@ -105,7 +103,7 @@ def _clip() -> gr.Audio:
 
 
 def _recipe(found: Components) -> None:
-    listed = [(card.name.removeprefix("NVIDIA "), card.key) for card in cards().values()]
+    listed = [(card.name.removeprefix("NVIDIA ").removeprefix("GeForce "), card.key) for card in cards().values()]
     with gr.Row():
         found["recipe"] = gr.Dropdown(
             [*((name, name) for name in PRESETS), ("fit the card (plan)", FIT)], value="default", label="Recipe 方案",
@@ -121,17 +119,16 @@ def _recipe(found: Components) -> None:
 def _levers(found: Components) -> None:
     gr.Markdown("Each empty field is as the recipe says.")
     with gr.Row():
-        found["steps"] = gr.Number(None, label="Steps 步数", info="of the solver, 1 to 1000", minimum=1, maximum=1000)
-        found["guidance"] = gr.Number(
-            None, label="Guidance 引导", info="0 (off) to 10", minimum=0, maximum=10, step=0.25
-        )
+        found["steps"] = gr.Number(None, label="Steps 步数", info="of the solver, 1 to 1000")
+        found["guidance"] = gr.Number(None, label="Guidance 引导", info="0 (off) to 10", step=0.25)
     with gr.Row():
         for name in ("solver", "precision", "quantisation"):
             found[name] = gr.Dropdown(
                 [AS_IS, *((each, each) for each in choices(name))], value="", label=name.capitalize(),
                 info=LEVERS[name][1], min_width=140,
             )  # fmt: skip
-    found["seed"] = gr.Number(0, label="Seed 随机种子", info="one seed gives one result", minimum=0)
+    found["emotion_strength"] = gr.Slider(0, 1, value=1, step=0.05, label="Strength of the emotion 情感强度")
+    found["seed"] = gr.Number(0, label="Seed 随机种子", info="one seed gives one result")
     found["quality"] = gr.Textbox(
         label="A plan's floor of quality",
         placeholder="error<=5%, mos>=4.2",
@@ -144,7 +141,12 @@ def _made() -> Components:
     found: Components = {}
     found["status"] = gr.Markdown("Type a text and press **Speak**.", elem_id="done", label="What was done")
     found["sound"] = gr.Audio(
-        label="Speech 语音", type="filepath", interactive=False, elem_id="sound", buttons=["download"]
+        label="Speech 语音",
+        type="filepath",
+        interactive=False,
+        elem_id="sound",
+        buttons=["download"],
+        waveform_options=gr.WaveformOptions(waveform_color="#7c8aa0", waveform_progress_color="#059669"),
     )
     found["picture"] = gr.Image(
         label="Waveform and mel spectrogram 梅尔频谱", type="filepath", format="png", interactive=False, elem_id="mel",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 import socket
@@ -86,7 +87,7 @@ class Server:
         """End all jobs, stop serving, remove all files."""
         self.events.stop()
         if self._blocks is not None:
-            self._blocks.close(verbose=False)
+            _end(self._blocks)
             self._blocks = None
         if self._before is None:
             os.environ.pop(TEMPORARY, None)
@@ -104,12 +105,30 @@ class Server:
         )  # fmt: skip
 
 
+def _end(blocks: gr.Blocks) -> None:
+    """Stop serving. Open pages are waited for a second only, and not complained about."""
+    log = logging.getLogger("uvicorn.error")
+    level, server = log.level, getattr(blocks, "server", None)
+    if server is not None:
+        server.config.timeout_graceful_shutdown = 1
+    log.setLevel(logging.CRITICAL)
+    try:
+        blocks.close(verbose=False)
+    finally:
+        log.setLevel(level)
+
+
 def theme() -> gr.themes.Base:
     """Fonts from this server or the visitor's own machine, never from a third."""
     fonts = (gr.themes.LocalFont(LATIN), *CHINESE)
-    return gr.themes.Default(
+    found = gr.themes.Default(
         primary_hue="emerald", secondary_hue="blue", neutral_hue="slate", font=fonts, font_mono=FIXED
     )
+    return found.set(  # what gradio draws paler stands out from its background too little to be read by all
+        body_text_color_subdued="*neutral_500", block_info_text_color="*neutral_500",
+        button_primary_background_fill="*primary_700", button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700", button_primary_background_fill_hover_dark="*primary_800",
+    )  # fmt: skip
 
 
 def free_port(address: Address) -> int:

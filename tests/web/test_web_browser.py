@@ -1,0 +1,161 @@
+"""The page as a visitor sees it: it speaks, complains about nothing, and asks no other host for anything."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import soundfile
+from picture import PATIENCE, PICTURE, TEXT, browser, find_browser, speak
+
+from tts_lab.web.limits import Limits
+
+pytest.importorskip("playwright")
+pytestmark = pytest.mark.skipif(find_browser() is None, reason="there is no Chromium on the PATH")
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as found:
+        yield found
+
+
+class Visit:
+    """A page, what it asked for, and what it complained about."""
+
+    def __init__(self, chromium, **options):
+        self.context = chromium.new_context(**options)
+        self.page = self.context.new_page()
+        self.asked, self.complaints = [], []
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("console", self.listen)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def listen(self, message):
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def foreign(self, url):
+        return [each for each in self.asked if not each.startswith((url, "data:", f"blob:{url}"))]
+
+
+@pytest.fixture
+def visit(chromium):
+    visits = []
+
+    def start(**options):
+        visits.append(Visit(chromium, **options))
+        return visits[-1]
+
+    yield start
+    for each in visits:
+        each.context.close()
+
+
+def wide(page):
+    """Whether something sticks out at the side."""
+    return page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth + 1")
+
+
+def test_type_press_hear_see(server, visit):
+    visit = visit(viewport={"width": 1280, "height": 900})
+    page = visit.page
+    speak(page, server.url)
+    assert "s of speech" in page.locator("#done").inner_text()
+    sound = page.request.get(page.locator("#sound a[download]").get_attribute("href")).body()
+    assert soundfile.info(io.BytesIO(sound)).duration == pytest.approx(1.95, abs=0.1)
+    assert page.locator("#verdict").inner_text().startswith("Fits: ")
+    assert page.locator("#mel img").get_attribute("alt").startswith("Waveform and mel spectrogram")
+    page.get_by_role("tab", name="Receipt 明细").click()
+    assert "real-time factor" in page.locator("#receipt").inner_text()
+    assert visit.complaints == []
+    assert len(visit.asked) > 10
+    assert visit.foreign(server.url) == []
+
+
+def test_a_refusal_is_shown_and_no_old_result_beside_it(server, visit):
+    visit = visit()
+    speak(visit.page, server.url)
+    visit.page.get_by_label("Text 文本").fill("好" * 201)
+    visit.page.get_by_role("button", name="Speak 合成").click()
+    visit.page.get_by_text("The text has 201 characters").first.wait_for(timeout=PATIENCE)
+    assert visit.page.locator("#sound a[download]").count() == 0
+    assert visit.page.locator("#bar img").count() == 0
+
+
+def test_stop(serve, slow, soon, visit):
+    server, page = serve(), visit().page
+    page.goto(server.url)
+    page.get_by_label("System 系统").click()
+    page.get_by_role("option", name="slow").click()
+    page.get_by_label("Text 文本").fill(TEXT)
+    page.get_by_role("button", name="Speak 合成").click()
+    soon(lambda: slow and slow[0].begun.is_set())
+    page.get_by_role("button", name="Stop 停止").click()
+    soon(lambda: not server.events.running)
+    page.locator("#done", has_text="Stopped.").wait_for(timeout=PATIENCE)
+    assert not slow[0].enough.is_set()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_telephone(server, visit, scheme):
+    """Nothing sticks out, the result comes before the settings, and text stands out from its background."""
+    page = visit(viewport={"width": 360, "height": 740}, color_scheme=scheme).page
+    speak(page, server.url)
+    assert not wide(page)
+    order = [page.locator(name).bounding_box()["y"] for name in ("#ask", "#made", "#settings")]
+    assert order == sorted(order)
+    contrasts = page.evaluate(CONTRAST)
+    assert len(contrasts) > 20
+    assert [each for each in contrasts if each[0] < 4.5] == []  # WCAG 2.2, 1.4.3
+
+
+CONTRAST = """() => {
+  const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const linear = (v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = (c) => [0.2126, 0.7152, 0.0722].reduce((sum, share, i) => sum + share * linear(c[i] / 255), 0);
+  const ground = (node) => {
+    for (; node; node = node.parentElement) {
+      const c = numbers(getComputedStyle(node).backgroundColor);
+      if (c.length < 4 || c[3] > 0.9) return c;
+    }
+    return [255, 255, 255];
+  };
+  const written = (node) => node.value || [...node.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+  const shown = (node) => node.checkVisibility({opacityProperty: true, visibilityProperty: true});
+  const parts = document.querySelectorAll('#head *, #ask *, #made *, #settings *, footer *');
+  return [...parts].filter((node) => written(node) && shown(node)).map((node) => {
+    const [a, b] = [numbers(getComputedStyle(node).color), ground(node)].map(light).sort((x, y) => y - x);
+    return [(a + 0.05) / (b + 0.05), (node.innerText || node.value || node.tagName).slice(0, 40)];
+  });
+}"""
+
+
+def test_every_field_has_a_name(server, visit):
+    page = visit().page
+    page.goto(server.url)
+    page.get_by_label("Text 文本").wait_for(timeout=PATIENCE)
+    for name in ("Advanced 高级: levers, seed", "Imitate a voice 参考音频"):
+        page.get_by_role("button", name=name).click()
+    page.get_by_label("Seed 随机种子").wait_for(timeout=PATIENCE)
+    nameless = page.evaluate(
+        "[...document.querySelectorAll('input:not([type=file]), textarea, select')].filter(f => f.offsetParent && "
+        "!(f.labels && f.labels.length) && !f.getAttribute('aria-label')).map(f => f.outerHTML.slice(0, 120))"
+    )
+    assert nameless == []
+    for text in ("Text 文本", "System 系统", "Voice 音色", "Recipe 方案", "Card 显卡", "Speed 语速"):
+        assert page.get_by_label(text).first.is_visible(), text
+
+
+def test_login_page_asks_no_other_host(serve, visit):
+    server, visit = serve(Limits(), login=("ann", "secret")), visit()
+    visit.page.goto(server.url)
+    visit.page.get_by_label("username").fill("ann")
+    visit.page.get_by_label("password").fill("secret")
+    visit.page.get_by_role("button", name="Login").click()
+    visit.page.get_by_label("Text 文本").wait_for(timeout=PATIENCE)
+    assert visit.foreign(server.url) == []
+
+
+def test_the_picture_of_the_readme_is_small():
+    assert PICTURE.stat().st_size < 200 * 1024
