@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import html
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -127,7 +127,7 @@ class Events:
         except LabError as error:
             raise refusal(error) from None
 
-    async def _watch(self, job: Job[Any], progress: Any) -> AsyncIterator[None]:
+    async def _watch(self, job: Job[Any], progress: Any) -> AsyncGenerator[None, None]:
         """Run the job; yields now and then while it runs. Whatever ends this ends the job."""
         self.running.add(job)
         job.start()

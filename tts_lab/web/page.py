@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.events import api
 
 from tts_lab.errors import AudioError, LabError
 from tts_lab.memory.cards import cards
@@ -68,8 +69,8 @@ def _text(events: Events, found: Components) -> None:
 
 def _voice(events: Events, system: str, found: Components) -> None:
     named = [(events.shelf.label(name), name) for name in events.shelf.names]
-    known = events.voices(system)
-    voices, emotions = _choices(known["voices"], known["emotions"])
+    known = events.shelf.get(system)
+    voices, emotions = _choices(known.about_voices(), known.emotions)
     found["system"] = gr.Dropdown(named, value=system, label="System 系统", filterable=False)
     found["note"] = gr.Markdown(visible=False, elem_classes="hint")
     with gr.Row():
@@ -98,7 +99,7 @@ def _clip() -> gr.Audio:
             raise refusal(AudioError("A clip is taken as a file, not from an address; download it and upload it here."))
         return await keep(path)
 
-    clip.async_move_resource_to_block_cache = keep_local
+    clip.async_move_resource_to_block_cache = keep_local  # type: ignore[method-assign, assignment]
     return clip
 
 
@@ -188,8 +189,8 @@ def _wire(events: Events, asked: Components, shown: Components) -> None:
         lambda name: _about(events, name), asked["system"], [asked["voice"], asked["emotion"], asked["note"]],
         show_progress_on=asked["note"], api_visibility="private", **LOOKING,
     )  # fmt: skip
-    gr.api(events.systems, api_name="systems", queue=False)
-    gr.api(events.voices, api_name="voices", **LOOKING)
+    api(events.systems, api_name="systems", queue=False)
+    api(events.voices, api_name="voices", **LOOKING)
 
 
 def _button(button: Any, event: Callable[..., Any], asked: Components, progress: Any, gives: list[Any]) -> Any:
@@ -215,12 +216,14 @@ def _about(events: Events, system: str) -> tuple[Any, Any, Any]:
     except LabError as error:
         voices, emotions = _choices({}, ())
         note = f"{error} What it takes of a card can be predicted without weights."
-    lists = (gr.update(choices=each, value="") for each in (voices, emotions))
-    return (*lists, gr.update(value=note, visible=bool(note)))
+    return (
+        gr.update(choices=voices, value=""), gr.update(choices=emotions, value=""),
+        gr.update(value=note, visible=bool(note)),
+    )  # fmt: skip
 
 
 def _choices(voices: Mapping[str, str], emotions: Iterable[str]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Voices and emotions to choose from; at first what stands for the system's own choice."""
     first = next(iter(voices), "none here")
     named = [(f"{name} ({label})" if label else name, name) for name, label in voices.items()]
-    return [(f"the first: {first}", ""), *named], [("as it comes", ""), *((name, name) for name in emotions)]
+    return [(f"the first: {first}", ""), *named], [("not given", ""), *((name, name) for name in emotions)]
