@@ -18,7 +18,7 @@ def sound(path, seconds, rate=8000):
 
 def test_request_and_recipe():
     asked = Asked(
-        "你好", "mini", "", "", recipe="fastest", levers=levers(steps=3.0, solver="", guidance=None), seed=5.0
+        "你好", "mini", "", "", recipe="fastest", levers=levers(steps="3", solver="", guidance=None), seed=5.0
     )
     request = asked.request()
     assert (request.voice, request.emotion, request.seed) == (None, None, 5)
@@ -46,6 +46,9 @@ def test_only_the_levers_of_the_page():
         (Asked("好", card="rtx9"), "There is no card 'rtx9'"),
         (Asked("好", levers={"steps": 0}), "steps must be"),
         (Asked("好", levers={"steps": 1.5}), "steps must be"),
+        (Asked("好", levers={"steps": "many"}), "steps must be a number, but is 'many'"),
+        (Asked("好", levers={"guidance": "nan"}), "guidance must be"),
+        (Asked("好", levers={"precision": "fp8"}), "precision must be"),
     ],
 )
 def test_refused(asked, sentence):

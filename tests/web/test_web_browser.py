@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import io
+import os
+from pathlib import Path
 
 import pytest
 import soundfile
-from picture import PATIENCE, PICTURE, TEXT, browser, find_browser, speak
 
 from tts_lab.web.limits import Limits
+from tts_lab.web.serve import Address, Server
+from tts_lab.web.shelf import Shelf
 
-pytest.importorskip("playwright")
-pytestmark = pytest.mark.skipif(find_browser() is None, reason="there is no Chromium on the PATH")
+TEXT = "今天天气真好，我们一起去公园吧！"
+PICTURE = Path(__file__).resolve().parents[2] / "docs" / "web.png"
+PATIENCE = 60_000  # ms
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with browser() as found:
-        yield found
+def speak(page, url, text=TEXT):
+    """Open the page, type, press Speak, wait for the sound and for the picture of the memory."""
+    page.goto(url)
+    page.get_by_label("Text 文本").fill(text)
+    page.get_by_role("button", name="Speak 合成").click()
+    see_memory(page)
+
+
+def see_memory(page):
+    bar = page.locator("#bar img")
+    bar.wait_for(state="attached", timeout=PATIENCE)
+    bar.scroll_into_view_if_needed()  # pictures below the edge are fetched when they come into view
+    page.wait_for_function("document.querySelector('#bar img').naturalWidth > 0", timeout=PATIENCE)
 
 
 class Visit:
     """A page, what it asked for, and what it complained about."""
 
-    def __init__(self, chromium, **options):
-        self.context = chromium.new_context(**options)
+    def __init__(self, browser, **options):
+        self.context = browser.new_context(**options)
         self.page = self.context.new_page()
         self.asked, self.complaints = [], []
         self.page.on("request", lambda request: self.asked.append(request.url))
@@ -40,11 +53,11 @@ class Visit:
 
 
 @pytest.fixture
-def visit(chromium):
+def visit(browser):
     visits = []
 
     def start(**options):
-        visits.append(Visit(chromium, **options))
+        visits.append(Visit(browser, **options))
         return visits[-1]
 
     yield start
@@ -81,6 +94,33 @@ def test_a_refusal_is_shown_and_no_old_result_beside_it(server, visit):
     visit.page.get_by_text("The text has 201 characters").first.wait_for(timeout=PATIENCE)
     assert visit.page.locator("#sound a[download]").count() == 0
     assert visit.page.locator("#bar img").count() == 0
+
+
+def test_levers_that_nobody_touched_are_the_recipes(server, visit):
+    page = visit().page
+    page.goto(server.url)
+    page.get_by_role("button", name="Advanced").click()
+    page.get_by_label("Seed 随机种子").fill("7")
+    page.get_by_label("Guidance 引导").fill("0")
+    page.get_by_label("Text 文本").fill(TEXT)
+    page.get_by_role("button", name="Speak 合成").click()
+    see_memory(page)
+    page.get_by_role("tab", name="Receipt 明细").click()
+    rows = dict(line.split("\t") for line in page.locator("#receipt").inner_text().splitlines() if "\t" in line)
+    assert (rows["seed"], rows["evaluations"], rows["recipe"]) == ("7", "4", "default with guidance 0.0")
+
+
+def test_a_system_without_weights_says_why_and_is_predicted(server, visit, tmp_path, monkeypatch):
+    monkeypatch.setenv("TTS_LAB_WEIGHTS", str(tmp_path))
+    page = visit().page
+    page.goto(server.url)
+    page.get_by_label("System 系统").click()
+    page.get_by_role("option", name="sambert").click()
+    page.get_by_text("tts-lab fetch sambert").first.wait_for(timeout=PATIENCE)
+    page.get_by_label("Text 文本").fill(TEXT)
+    page.get_by_role("button", name="Predict without speaking").click()
+    see_memory(page)
+    assert page.locator("#verdict").inner_text().startswith("Fits: ")
 
 
 def test_stop(serve, slow, soon, visit):
@@ -155,6 +195,29 @@ def test_login_page_asks_no_other_host(serve, visit):
     visit.page.get_by_role("button", name="Login").click()
     visit.page.get_by_label("Text 文本").wait_for(timeout=PATIENCE)
     assert visit.foreign(server.url) == []
+
+
+@pytest.mark.slow
+def test_the_bundled_voice(browser):
+    """Set TTS_LAB_PICTURES to a folder to keep the picture that docs/ has."""
+    with Server(Shelf("cpu"), Limits(), Address(port=0)) as server:
+        page = browser.new_page(viewport={"width": 1240, "height": 900})
+        try:
+            speak(page, server.url, "你好。")  # the first speech of a process is slower than any other
+            speak(page, server.url)
+            assert "s of speech" in page.locator("#done").inner_text()
+            page.wait_for_timeout(1500)  # the player draws its wave
+            if folder := os.environ.get("TTS_LAB_PICTURES"):
+                keep(page.screenshot(full_page=True), Path(folder) / "web.png")
+        finally:
+            page.close()
+
+
+def keep(picture, path):
+    """In few colours, so that the file stays small."""
+    from PIL import Image
+
+    Image.open(io.BytesIO(picture)).convert("RGB").quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def test_the_picture_of_the_readme_is_small():

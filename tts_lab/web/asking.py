@@ -9,7 +9,7 @@ from typing import Any
 
 from tts_lab.errors import LabError, RecipeError
 from tts_lab.memory.cards import Card, find_card
-from tts_lab.recipe import LEVERS, Recipe
+from tts_lab.recipe import LEVERS, Recipe, choices
 from tts_lab.types import Request
 from tts_lab.web.limits import Limits
 
@@ -67,6 +67,12 @@ def whole(value: Any) -> Any:
 
 
 def _plain(lever: str, value: Any) -> Any:
+    """A lever's value as the recipe takes it; a number may come as text."""
+    if not choices(lever) and isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise RecipeError(f"{lever} must be a number, but is {value!r}; leave it empty for the recipe's.") from None
     return whole(value) if isinstance(getattr(Recipe, lever), int) else value
 
 

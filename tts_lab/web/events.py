@@ -44,7 +44,7 @@ class Events:
     async def speak(
         self, text: str, system: str = "mini", voice: str | None = None, emotion: str | None = None,
         emotion_strength: float = 1.0, reference: str | None = None, recipe: str = "default", card: str = CARD,
-        steps: float | None = None, solver: str = "", guidance: float | None = None, precision: str = "",
+        steps: str = "", solver: str = "", guidance: str = "", precision: str = "",
         quantisation: str = "", seed: float = 0, speed: float = 1.0, progress: Any = gr.Progress(),  # noqa: B008
     ) -> AsyncIterator[Outputs]:  # fmt: skip
         """Speak a text. Gives a sentence, the sound, its mel spectrogram, the receipt, the memory that this takes of
@@ -69,7 +69,7 @@ class Events:
 
     async def predict_memory(
         self, text: str, system: str = "mini", reference: str | None = None, recipe: str = "default", card: str = CARD,
-        steps: float | None = None, solver: str = "", guidance: float | None = None, precision: str = "",
+        steps: str = "", solver: str = "", guidance: str = "", precision: str = "",
         quantisation: str = "", progress: Any = gr.Progress(),  # noqa: B008
     ) -> AsyncIterator[Outputs]:  # fmt: skip
         """Predict the memory that speaking a text takes of a card: no card and no weights are needed. Gives a sentence,
@@ -189,5 +189,9 @@ def _memory(job: Job[Predicted], known: dict[str, Any]) -> Outputs:
 
 
 def _options(found: Plan) -> str:
+    """What the plan gives up, and, folded, what else there is."""
     lines = "".join(f"<li>{html.escape(line)}</li>" for line in found.given_up)
-    return table(COLUMNS, [shown(row) for row in rows(found)]) + (f"<ul>{lines}</ul>" if lines else "")
+    others = table(COLUMNS, [shown(row) for row in rows(found)])
+    return (
+        f"<ul>{lines}</ul><details><summary>Other recipes, of which none is beaten in all</summary>{others}</details>"
+    )

@@ -118,10 +118,10 @@ def _recipe(found: Components) -> None:
 
 
 def _levers(found: Components) -> None:
-    gr.Markdown("Each empty field is as the recipe says.")
     with gr.Row():
-        found["steps"] = gr.Number(None, label="Steps 步数", info="of the solver, 1 to 1000")
-        found["guidance"] = gr.Number(None, label="Guidance 引导", info="0 (off) to 10", step=0.25)
+        # Not number fields: an empty one turns into 0 when its accordion opens.
+        found["steps"] = gr.Textbox("", label="Steps 步数", info="of the solver, 1 to 1000", placeholder=AS_IS[0])
+        found["guidance"] = gr.Textbox("", label="Guidance 引导", info="0 (off) to 10", placeholder=AS_IS[0])
     with gr.Row():
         for name in ("solver", "precision", "quantisation"):
             found[name] = gr.Dropdown(
@@ -170,7 +170,7 @@ def _made() -> Components:
         with gr.Tab("Plan 规划"):
             found["plan"] = gr.Button("Plan a recipe for this card", elem_id="plan", size="sm")
             found["planned"] = gr.Markdown("The fastest recipe that fits the card, and what it gives up.", label="Plan")
-            found["options"] = gr.HTML(label="Options", elem_classes="scrolls")
+            found["options"] = gr.HTML(label="Options", elem_classes="scrolls", elem_id="options")
             found["yaml"] = gr.Code(label="For ./lab speak --recipe", language="yaml", interactive=False, lines=3)
         with gr.Tab("Figures 数据"):
             found["facts"] = gr.JSON(label="Everything, for programs")
@@ -224,6 +224,6 @@ def _about(events: Events, system: str) -> tuple[Any, Any, Any]:
 
 def _choices(voices: Mapping[str, str], emotions: Iterable[str]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Voices and emotions to choose from; at first what stands for the system's own choice."""
-    first = next(iter(voices), "none here")
+    first = f"the first: {next(iter(voices))}" if voices else "none here"
     named = [(f"{name} ({label})" if label else name, name) for name, label in voices.items()]
-    return [(f"the first: {first}", ""), *named], [("not given", ""), *((name, name) for name in emotions)]
+    return [(first, ""), *named], [("not given", ""), *((name, name) for name in emotions)]
