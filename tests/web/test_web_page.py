@@ -100,9 +100,10 @@ def test_what_is_asked_for_is_done(client):
 
 def test_a_clip_is_imitated(client, tmp_path):
     clip = voice(tmp_path / "me.wav", 2)
-    facts = speak(client, reference=handle_file(clip))[-1]
+    status, *_, facts = speak(client, reference=handle_file(clip))
     assert facts["receipt"]["voice"] == "like me.wav"
     assert facts["receipt"]["notes"] == ["The clip was shortened."]
+    assert status.endswith("The clip was shortened.")
 
 
 def test_memory_is_predicted_without_speaking(client):

@@ -173,7 +173,7 @@ def _recipe(job: Job[Any], asked: Asked) -> Any:
 
 
 def _shown(spoken: Spoken) -> Outputs:
-    sentence = "\n\n".join(filter(None, (spoken.sentence, spoken.planned)))
+    sentence = "\n\n".join(filter(None, (spoken.sentence, spoken.planned, *spoken.receipt.notes)))
     return sentence, str(spoken.sound), str(spoken.picture), spoken.receipt._repr_html_()
 
 

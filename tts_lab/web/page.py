@@ -126,7 +126,7 @@ def _levers(found: Components) -> None:
         for name in ("solver", "precision", "quantisation"):
             found[name] = gr.Dropdown(
                 [AS_IS, *((each, each) for each in choices(name))], value="", label=name.capitalize(),
-                info=LEVERS[name][1], min_width=140,
+                info=LEVERS[name][1], min_width=200,
             )  # fmt: skip
     found["emotion_strength"] = gr.Slider(0, 1, value=1, step=0.05, label="Strength of the emotion 情感强度")
     found["seed"] = gr.Number(0, label="Seed 随机种子", info="one seed gives one result")
