@@ -119,7 +119,8 @@ def test_memory_is_predicted_without_speaking(client):
 def test_a_recipe_is_planned_and_spoken_with(client, fast_plans):
     sentence, options, text = client.predict("你好", system="fake", card="4gb", api_name="/plan")
     assert sentence.startswith("For 1 s of speech with fake on a card of 4gb take ")
-    assert options.startswith("<table>")
+    assert "<table>" in options
+    assert "<li>precision fp16 instead of fp32" in options
     assert Recipe.from_dict(yaml.safe_load(text)) in {found.recipe for found in fast_plans}
     status, *_, facts = speak(client, "你好", recipe="fit", card="4gb")
     assert "of speech with fake on a card of 4gb take " in status
