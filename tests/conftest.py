@@ -25,3 +25,18 @@ def fake(monkeypatch):
 
     monkeypatch.setitem(systems.SYSTEMS, "fake", "fake_system")
     return "fake"
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A Chromium, one for all tests, for playwright runs once in a process; skipped where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    from chromium import FLAGS, find_browser
+
+    path = find_browser()
+    if path is None:
+        pytest.skip("no Chromium is installed (Debian and Ubuntu: apt install chromium)")
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield chromium
+        chromium.close()

@@ -23,6 +23,7 @@ class ToneSystem:
     name = "fake"
     sample_rate = 22_050
     voices = ("low", "high")
+    emotions = ("neutral",)
     device = "cpu"
 
     def about_voices(self) -> dict[str, str]:
@@ -65,3 +66,10 @@ class ToneSystem:
 
 def load(device: str) -> ToneSystem:
     return ToneSystem()
+
+
+def run_lengths(recipe, seconds, reference_seconds, meter):
+    """What a trace runs: the bundled system's sizes, for tones need no memory worth a picture."""
+    from tts_lab.systems import mini
+
+    return mini.run_lengths(recipe, seconds, reference_seconds, meter)

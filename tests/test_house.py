@@ -18,20 +18,24 @@ FLOOR = {
     "systems": 2,
     "experiments": 3,
     "show": 4, "doctor": 4,
+    "web": 5,
     "commands": 5, "cli": 5,
 }  # fmt: skip
-ABOVE_CORE = ("show", "commands", "cli", "experiments", "doctor")
+ABOVE_CORE = ("show", "commands", "cli", "experiments", "doctor", "web")
 KNOWS_NOTHING_OF = {
     "memory": ("text", "audio", "nn", "recipe", "receipt", "pipeline", "types"),
     "nn": ("text", "audio", "types"),
     "text": ("nn", "audio"),
     "audio": ("nn", "text"),
+    "web": ("commands", "cli"),
 }
 FORBIDDEN = (
     "librosa",
     "IPython",
     "ipywidgets",
     "anywidget",
+    "gradio",
+    "gradio_client",
     "jupyter",
     "jupyterlab",
     "notebook",
@@ -113,6 +117,26 @@ def test_core_imports_without_the_notebook_stack_librosa_matplotlib_pandas():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n")[:2] == ["[]", "the wall stands"]
+
+
+def test_only_the_web_page_imports_gradio():
+    found = {
+        home(dotted(path)): dotted(path)
+        for path in MODULES
+        if any(m.split(".")[0].startswith("gradio") for m in imports(ast.parse(path.read_text(encoding="utf-8"))))
+    }
+    assert set(found) == {"web"}
+
+
+def test_the_command_line_is_there_without_gradio():
+    code = (
+        "import sys\n"
+        "import tts_lab.cli, tts_lab.commands.web\n"
+        "loaded = [name for name in ('gradio', 'torch', 'fastapi') if name in sys.modules]\n"
+        "assert not loaded, loaded\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
 
 
 def test_public_names_are_found_and_importing_the_package_costs_nothing():

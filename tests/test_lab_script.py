@@ -364,6 +364,21 @@ def test_alone_it_opens_the_first_notebook(lab: Lab) -> None:
     assert lab.calls[2].endswith("default_url=/lab/tree/notebooks/00_start_here.ipynb --no-browser")
 
 
+def test_web_installs_what_the_page_needs_once(lab: Lab) -> None:
+    assert lab.run("speak").returncode == 0
+    first = lab.run("web", "--port", "0")
+    assert first.returncode == 0, first.stderr
+    assert lab.calls == ["venv", "pip .", "pip .[web]"]
+    assert "<web><--port><0>" in first.stdout
+    lab.run("web")
+    lab.run("speak")
+    assert lab.calls == ["venv", "pip .", "pip .[web]"]
+
+
+def test_help_names_the_page(lab: Lab) -> None:
+    assert "./lab web [OPTION ...]" in lab.run("--help").stdout
+
+
 def test_version_needs_no_installation(lab: Lab) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     assert lab.run("--version").stdout == f"tts-lab {version}\n"

@@ -1,4 +1,4 @@
-"""The command line: `tts-lab speak | vram | fit | claims | sweep | voices | recipes | fetch | doctor`.
+"""The command line: `tts-lab speak | vram | fit | claims | sweep | voices | recipes | web | fetch | doctor`.
 
 Results go to stdout, progress and complaints to stderr. What is the input's fault is one sentence and exit code 2.
 Nothing heavy is imported before a command needs it: `--help` must be instant.
@@ -173,6 +173,32 @@ def sweep(
     from tts_lab.commands.sweep import Question, run
 
     run(Question(grid, out, workers, threads, scheduler, judges, keep_sound, retry_failed), as_json)
+
+
+@app.command()
+@tells_why
+def web(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than this machine's need 0.0.0.0.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes one that is free.")] = 7860,
+    login: Annotated[
+        str | None, typer.Option(help="User that must log in; the password is in TTS_LAB_WEB_PASSWORD, or asked for.")
+    ] = None,
+    system: Annotated[str, typer.Option(help="Speech system that is chosen at first.")] = "mini",
+    weights: Annotated[list[str] | None, typer.Option(help="SYSTEM=FOLDER, SYSTEM=random, or random for all.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    most_characters: Annotated[int, typer.Option(help="Longest text.")] = 2000,
+    most_upload_mb: Annotated[float, typer.Option(help="Largest clip, in MB.")] = 20.0,
+    most_clip_seconds: Annotated[float, typer.Option(help="Longest clip, in seconds.")] = 60.0,
+    most_waiting: Annotated[int, typer.Option(help="Jobs that may wait; one runs at a time.")] = 20,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open a browser.")] = False,
+) -> None:
+    """Serve the lab as a web page: speak, look, predict and plan in a browser, without Jupyter (extra web)."""
+    from tts_lab.commands.web import Question, run
+
+    limits = (most_characters, most_upload_mb, most_clip_seconds, most_waiting)
+    run(Question(host, port, login, system, device, tuple(weights or ()), *limits, open_browser))
 
 
 @app.command()

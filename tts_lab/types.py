@@ -148,6 +148,11 @@ class System(Protocol):
     @property
     def voices(self) -> tuple[str, ...]: ...
 
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """Names of the emotions that a request may ask for."""
+        ...
+
     def about_voices(self) -> Mapping[str, str]:
         """Name -> an honest label of each stored voice, the default first."""
         ...

@@ -23,11 +23,6 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
-)  # fmt: skip
 HARMLESS = ("favicon",)  # of the console's errors
 SETTINGS = {
     "notification-extension/plugin": {"fetchNews": "false", "checkForUpdates": False},
@@ -41,23 +36,6 @@ ALL_RAN = f"""() => {{
     const codes = cells.filter((cell) => cell.type === "code" && cell.sharedModel.source.trim());
     return {KERNEL} === "idle" && codes.every((cell) => cell.executionCount);
 }}"""
-
-
-def find_browser() -> str | None:
-    return next((found for name in BROWSERS if (found := shutil.which(name))), None)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[object]:
-    """A Chromium; the tests are skipped where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    path = find_browser()
-    if path is None:
-        pytest.skip("no Chromium is installed (Debian and Ubuntu: apt install chromium)")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=path, args=list(FLAGS))
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="session")

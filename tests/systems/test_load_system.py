@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tts_lab import cli, paths
-from tts_lab.errors import WeightsError
-from tts_lab.systems import SYSTEMS, load_system
+from tts_lab.errors import LabError, WeightsError
+from tts_lab.systems import SYSTEMS, check_weights, load_system
 from tts_lab.systems.indextts2 import checkpoint, parts
 
 
@@ -97,3 +97,17 @@ def test_where_downloads_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert paths.weights_dir() == tmp_path / "tts-lab" / "weights"
     monkeypatch.delenv("XDG_DATA_HOME")
     assert paths.weights_dir() == Path.home() / ".local" / "share" / "tts-lab" / "weights"
+
+
+def test_weights_are_looked_for_without_loading_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TTS_LAB_WEIGHTS", str(tmp_path))
+    check_weights("mini")  # brings its own
+    for name in ("indextts2", "sambert"):
+        check_weights(name, "random")
+        with pytest.raises(WeightsError, match=f"tts-lab fetch {name}"):
+            check_weights(name)
+        (tmp_path / name).mkdir()
+        with pytest.raises(WeightsError):
+            check_weights(name, tmp_path / name)
+    with pytest.raises(LabError, match="no system 'nobody'"):
+        check_weights("nobody")

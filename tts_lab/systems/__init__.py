@@ -44,6 +44,16 @@ def load_system(name: str = "mini", device: str = "auto", weights: Path | str | 
     return system
 
 
+def check_weights(name: str, weights: Path | str | None = None) -> None:
+    """Whether a system's weights are where `load_system` would look for them; nothing is loaded.
+
+    Raises WeightsError where they are missing, LabError for an unknown name.
+    """
+    check = getattr(_package(name, SYSTEMS), "check_weights", None)
+    if check is not None:  # a system that brings its own has nothing to check
+        check(weights)
+
+
 def lacks(name: str) -> Mapping[str, str]:
     """Levers that a system does not have, and why. Keys: a lever ("beams") or one value of it ("offload voice").
 

@@ -38,6 +38,15 @@ def load_parts(weights: Path | str | None = None) -> Parts:
     return checkpoint.load_parts(Path(weights) if weights is not None else weights_dir() / "indextts2")
 
 
+def check_weights(weights: Path | str | None = None) -> None:
+    """Raises the WeightsError that `load` would raise for a file that is missing; no weight is read."""
+    from tts_lab.paths import weights_dir
+    from tts_lab.systems.indextts2.located import locate
+
+    if weights is None or str(weights) != RANDOM:
+        locate(Path(weights).expanduser() if weights is not None else weights_dir() / "indextts2")
+
+
 def run_lengths(recipe: Recipe, seconds: float, reference_seconds: float, meter: DeviceMeter) -> tuple[str, ...]:
     """Speech of `seconds` under a meter, with random weights; see `tts_lab.systems.run_lengths`."""
     from tts_lab.systems.indextts2.lengths import run

@@ -60,6 +60,7 @@ class IndexTTS2:
 
     name = "indextts2"
     sample_rate = MEL_22K_FULL.sample_rate
+    emotions = EMOTIONS
 
     def __init__(self, parts: Parts, device: str = "cpu", stored: dict[str, tuple[Any, str]] | None = None) -> None:
         self.parts, self.device, self.stored = parts, device, stored or {}

@@ -44,6 +44,7 @@ class Mini:
 
     name = "mini"
     sample_rate = MEL_22K.sample_rate
+    emotions = EMOTIONS
 
     def __init__(self, model: MiniModel, vocoder: HiFiGAN, voices: tuple[Voice, ...], device: str = "cpu") -> None:
         self.model, self.labels, self.device = model, {v.name: v for v in voices}, device

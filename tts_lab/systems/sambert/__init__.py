@@ -43,6 +43,15 @@ def load(device: str = "cpu", weights: Path | str | None = None) -> System:
     return SambertHiFiGAN({name: partial(load_voice, files) for name, files in find_voices(folder).items()}, device)
 
 
+def check_weights(weights: Path | str | None = None) -> None:
+    """Raises the WeightsError that `load` would raise where there is no voice; no weight is read."""
+    from tts_lab.paths import weights_dir
+    from tts_lab.systems.sambert.located import find_voices
+
+    if weights is None or str(weights) != RANDOM:
+        find_voices(Path(weights).expanduser() if weights is not None else weights_dir() / "sambert")
+
+
 def run_lengths(recipe: Recipe, seconds: float, reference_seconds: float, meter: DeviceMeter) -> tuple[str, ...]:
     """Speech of `seconds` under a meter, with random weights; see `tts_lab.systems.run_lengths`."""
     from tts_lab.systems.sambert.lengths import run

@@ -30,7 +30,7 @@ from tts_lab.systems.sambert.front_end import SpokenText, analyse
 from tts_lab.systems.sambert.located import FETCH
 from tts_lab.systems.sambert.pieces import split_with_pauses
 from tts_lab.systems.sambert.source import denormalised
-from tts_lab.systems.sambert.symbols import SPEAKERS
+from tts_lab.systems.sambert.symbols import NAMED_EMOTIONS, SPEAKERS
 from tts_lab.systems.sambert.units import LingUnit, encode
 from tts_lab.systems.sambert.voice_parts import VoiceParts
 from tts_lab.systems.sambert.voices import ALIKE, VOICES, emotion_row, find_speaker, find_voice
@@ -50,6 +50,7 @@ class SambertHiFiGAN:
     """
 
     name = "sambert"
+    emotions = NAMED_EMOTIONS
 
     def __init__(self, loaders: Mapping[str, Loader], device: str = "cpu") -> None:
         self.loaders, self.device = dict(loaders), device
