@@ -164,11 +164,7 @@ class MushraResult(Result):
         if not any(s.kept for s in self.screened):
             return (self.table(),)
         header = ("difference", "points", "p", "p (Holm)")
-        body = [
-            (f"{d.first} − {d.second}", f"{d.value:+.1f}", shown_p(d.p), shown_p(d.corrected))
-            for d in self._differences()
-        ]
-        return self.table(), (header, body)
+        return self.table(), (header, [_difference_row(d) for d in self.comparison.differences])
 
     def notes(self) -> tuple[str, ...]:
         lost = tuple(s.sentence for s in self.screened if not s.kept)
@@ -181,9 +177,6 @@ class MushraResult(Result):
     def _means(self) -> tuple[scores.Mean, ...]:
         return tuple(sorted(self.means, key=lambda m: -m.value)) if any(s.kept for s in self.screened) else ()
 
-    def _differences(self) -> tuple[scores.Difference, ...]:
-        return self.comparison.differences
-
 
 def _abx_row(name: str, s: binomial.Score, corrected: str) -> tuple[str, ...]:
     d = "∞" if math.isinf(s.d) else f"{s.d:.2f}"
@@ -195,6 +188,10 @@ def _pair_row(p: choices.Pair) -> tuple[str, ...]:
     decided = p.wins + p.losses
     share = f"{p.wins / decided:.0%} ({p.low:.0%}–{p.high:.0%})" if decided else ""
     return f"{p.first} / {p.second}", str(p.wins), str(p.losses), str(p.ties), share, shown_p(p.p), shown_p(p.corrected)
+
+
+def _difference_row(d: scores.Difference) -> tuple[str, ...]:
+    return f"{d.first} − {d.second}", f"{d.value:+.1f}", shown_p(d.p), shown_p(d.corrected)
 
 
 def _sure(found: choices.Pair | scores.Difference) -> bool:

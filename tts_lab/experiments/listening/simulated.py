@@ -26,7 +26,8 @@ class Ears:
 
     right: share of right answers in ABX; 0.5 guesses. strengths: of the conditions in logits, for preferences; missing
     ones are 0. ties: share of trials in which no difference is felt. quality: of the conditions, 0 to 100, for MUSHRA;
-    missing ones are 100. own: standard deviation of what a listener thinks of a condition; noise: of a single score.
+    missing ones are 100. own: standard deviation over listeners of what they think of a condition in `quality`; noise:
+    of a single score.
     """
 
     right: float = 0.5
@@ -43,7 +44,7 @@ def take(
     """A session that a simulated listener has taken to its end."""
     session = ListeningSession(test, name, file, simulated=True)
     random = np.random.default_rng([seed, *name.encode("utf-8")])
-    opinions = {condition: random.normal(0, ears.own) for condition in test.definition.conditions}
+    opinions = {condition: random.normal(0, ears.own) for condition in ears.quality or {}}
     while not session.finished:
         session.answer(_answer(session, ears, opinions, random))
     return session
@@ -60,7 +61,7 @@ def _answer(session: ListeningSession, ears: Ears, opinions: Mapping[str, float]
         return _matched(trial, ears, random)
     names = {label: _recognised(session.test, trial, label) for label in trial.labels}
     if OPEN in trial.sounds:
-        return {label: _score(ears, name, opinions[name], random) for label, name in names.items()}
+        return {label: _score(ears, name, opinions.get(name, 0.0), random) for label, name in names.items()}
     if random.random() < ears.ties and TIE in trial.choices:
         return TIE
     strengths = ears.strengths or {}
