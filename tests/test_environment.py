@@ -108,7 +108,16 @@ def test_torch_range() -> None:
 
 def test_judges_training_and_the_web_page_are_optional() -> None:
     core = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
-    assert not core & {"jupyterlab", "pandas", "pytest", "gradio", "faster-whisper", "distillmos", "pyworld", "setuptools"}
+    assert not core & {
+        "jupyterlab",
+        "pandas",
+        "pytest",
+        "gradio",
+        "faster-whisper",
+        "distillmos",
+        "pyworld",
+        "setuptools",
+    }
     assert {"notebook", "web", "test", "judges", "cluster", "train"} == set(EXTRAS)
 
 

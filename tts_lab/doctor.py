@@ -86,10 +86,11 @@ def _cards() -> list[dict[str, Any]]:
     return cards
 
 
-def _font() -> str | None:
-    from tts_lab.show.plots import chinese_font
+def _font() -> dict[str, Any]:
+    from tts_lab.show.plots import CHINESE_FONTS, chinese_font
 
-    return chinese_font()
+    name = chinese_font()
+    return {"name": name, "bundled": name is not None and name not in CHINESE_FONTS}
 
 
 def _weights() -> dict[str, Any]:
@@ -170,11 +171,14 @@ def _software_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("python", f"{python['version']} in {python['path']} on {python['system']}"),
         ("torch", f"{found['torch']['version']}, {f'CUDA {cuda}' if cuda else 'no CUDA'}"),
         ("torchaudio", f"{library['version']}, {how.get(library['mode'], 'does not load')}"),
-        (
-            "labels",
-            f"in {found['font']}" if found["font"] else "in pinyin: no font with Chinese characters is installed",
-        ),
+        ("labels", _font_words(found["font"])),
     ]
+
+
+def _font_words(font: dict[str, Any]) -> str:
+    if font["name"] is None:
+        return "in pinyin: no font with Chinese characters can be read"
+    return f"in {font['name']}, {'which comes with the lab' if font['bundled'] else 'which is installed here'}"
 
 
 def _machine_rows(found: dict[str, Any]) -> list[tuple[str, str]]:

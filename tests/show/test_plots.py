@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.ft2font import FT2Font
 
 from tts_lab.audio.mel import MEL_22K, MEL_22K_FULL
 from tts_lab.errors import OutputError
@@ -74,6 +76,23 @@ def test_syllables_stand_below_in_pinyin_where_there_is_no_chinese_font(speech, 
 def test_syllables_are_characters_where_there_is_a_font(speech):
     found = [label.text for wave in speech.waves for label in labels(wave.mel, chinese=True)]
     assert "".join(found) == "今天天气真好我们一起去公园吧"
+
+
+def test_a_machine_without_chinese_fonts_has_the_one_of_the_lab(speech, monkeypatch):
+    monkeypatch.setattr(plots, "CHINESE_FONTS", ())
+    assert plots.chinese_font() == "Droid Sans Fallback"
+    figure = plots.mel_figure(speech)
+    assert spoken(figure.axes[1].texts)[:4] == list("今天天气")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # matplotlib warns of a glyph that it does not find
+        figure._repr_png_()
+
+
+def test_the_font_of_the_lab_has_every_character_of_gb_2312():
+    every = {bytes([row, cell]) for row in range(0xB0, 0xF8) for cell in range(0xA1, 0xFF)}
+    wanted = {ord(pair.decode("gb2312")) for pair in every if pair < b"\xd7\xfa" or pair > b"\xd8"}
+    assert len(wanted) == 6763
+    assert wanted <= set(FT2Font(str(plots.BUNDLED_FONT)).get_charmap())
 
 
 def test_a_long_text_gets_no_unreadable_labels(system):

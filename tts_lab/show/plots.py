@@ -10,7 +10,7 @@ import os
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +20,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tts_lab.audio.join import concatenate, crossfade, overlap
+from tts_lab.audio.join import concatenate, crossfade
 from tts_lab.audio.mel import MEL_22K, MelSpec
 from tts_lab.errors import OutputError
 from tts_lab.receipt import Receipt
-from tts_lab.show.labels import Label, labels, mels_to_hz_ticks
+from tts_lab.show.labels import Label, mels_to_hz_ticks
+from tts_lab.show.placing import Placed, fade_samples, pieces, place
 from tts_lab.types import NEPER, Mel, Speech, Wave
 
 PICTURES = (".png", ".svg", ".pdf")
 FLOOR_DB = -70.0
+COLOURS = "BuPu"  # of every mel: light to dark, told apart by the colour-blind and in grey
 MOST_LABELS = 48  # more do not fit under a figure of this width
 INK, SOFT = "#222222", "#8a8a8a"
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#BBBBBB"  # Okabe and Ito, 2008
 COLOUR = {"speaker": PINK, "semantic": ORANGE, "acoustic": BLUE, "vocoder": GREEN}
 CHINESE_FONTS = (
     "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN", "PingFang SC", "Hiragino Sans GB",
-    "Microsoft YaHei", "SimHei", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback", "Arial Unicode MS",
+    "Microsoft YaHei", "SimHei", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Arial Unicode MS",
 )  # fmt: skip
+
+
+BUNDLED_FONT = Path(__file__).parent / "static" / "DroidSansFallback-GB2312.ttf"
 
 
 class Picture(Figure):
@@ -48,14 +53,6 @@ class Picture(Figure):
         return buffer.getvalue()
 
 
-@dataclass(frozen=True)
-class _Placed:
-    """A wave and the second at which it begins in the joined sound."""
-
-    wave: Wave
-    start: float
-
-
 def mel_figure(
     speech: Speech | Wave | Sequence[Wave], spec: MelSpec = MEL_22K, crossfade_ms: float | None = None
 ) -> Picture:
@@ -64,18 +61,13 @@ def mel_figure(
     speech: a finished Speech, one Wave, or several in order. spec: the front end of the mel, which gives the hertz of
     its bands. crossfade_ms: overlap of the pieces; a Speech knows its own.
     """
-    waves = speech.waves if isinstance(speech, Speech) else (speech,) if isinstance(speech, Wave) else tuple(speech)
-    if not waves:
-        raise ValueError("no waves to draw: a speech that was streamed into a file keeps none")
-    if crossfade_ms is None:
-        crossfade_ms = speech.recipe.crossfade_ms if isinstance(speech, Speech) else 0.0
-    fade = round(crossfade_ms / 1000 * waves[0].sample_rate)
+    waves, fade = pieces(speech), fade_samples(speech, crossfade_ms)
     figure = Picture(figsize=(10, 4.6), layout="constrained", facecolor="white")
     grid = figure.add_gridspec(2, 2, height_ratios=(1, 2.6), width_ratios=(60, 1))
     upper = figure.add_subplot(grid[0, 0])
     lower = figure.add_subplot(grid[1, 0], sharex=upper)
     _draw_wave(upper, waves, fade)
-    image = _draw_mel(lower, placed := _place(waves, fade), spec)
+    image = _draw_mel(lower, placed := place(waves, fade), spec)
     figure.colorbar(image, cax=figure.add_subplot(grid[1, 1]), label=level_label(waves[0].mel))
     _draw_labels(lower, placed)
     return figure
@@ -131,9 +123,22 @@ def save(figure: Figure, path: str | Path) -> None:
 
 
 def chinese_font() -> str | None:
-    """Name of an installed font with Chinese characters; None where there is none."""
+    """Name of an installed font with Chinese characters; where there is none, the one that comes with the lab.
+
+    That one has the 7,445 characters of GB 2312. None where it cannot be read.
+    """
     installed = {font.name for font in font_manager.fontManager.ttflist}
-    return next((name for name in CHINESE_FONTS if name in installed), None)
+    found = next((name for name in CHINESE_FONTS if name in installed), None)
+    return found or _bundled_font()
+
+
+@cache
+def _bundled_font() -> str | None:
+    try:
+        font_manager.fontManager.addfont(BUNDLED_FONT)
+        return font_manager.FontProperties(fname=BUNDLED_FONT).get_name()
+    except (OSError, RuntimeError):
+        return None
 
 
 def decibels(values: np.ndarray, loudest: float, unit: float = NEPER) -> np.ndarray:
@@ -144,16 +149,6 @@ def decibels(values: np.ndarray, loudest: float, unit: float = NEPER) -> np.ndar
 def level_label(mel: Mel) -> str:
     """What the colours of a mel stand for."""
     return "level (the model's own scale)" if mel.decibels is None else "level (dB)"
-
-
-def _place(waves: Sequence[Wave], fade: int) -> list[_Placed]:
-    placed, start = [], 0
-    for index, wave in enumerate(waves):
-        if index:
-            start -= overlap(fade, waves[index - 1].samples.shape[-1], wave.samples.shape[-1])
-        placed.append(_Placed(wave, start / wave.sample_rate))
-        start += wave.samples.shape[-1]
-    return placed
 
 
 def _draw_wave(axes: Axes, waves: Sequence[Wave], fade: int) -> None:
@@ -169,7 +164,7 @@ def _draw_wave(axes: Axes, waves: Sequence[Wave], fade: int) -> None:
     _quiet(axes, "bottom")
 
 
-def _draw_mel(axes: Axes, placed: list[_Placed], spec: MelSpec) -> Any:
+def _draw_mel(axes: Axes, placed: list[Placed], spec: MelSpec) -> Any:
     loudest = max(float(p.wave.mel.values.max()) for p in placed)
     quietest = min(float(p.wave.mel.values.min()) for p in placed)
     unit = placed[0].wave.mel.decibels
@@ -181,7 +176,7 @@ def _draw_mel(axes: Axes, placed: list[_Placed], spec: MelSpec) -> Any:
             values if unit is None else decibels(values, loudest, unit),
             origin="lower",
             aspect="auto",
-            cmap="BuPu",
+            cmap=COLOURS,
             vmin=low,
             vmax=max(high, low + 1e-6),
             interpolation="nearest",
@@ -195,23 +190,23 @@ def _draw_mel(axes: Axes, placed: list[_Placed], spec: MelSpec) -> Any:
     return image
 
 
-def _draw_labels(axes: Axes, placed: list[_Placed]) -> None:
+def _draw_labels(axes: Axes, placed: list[Placed]) -> None:
     font = chinese_font()
-    found = [(p.start, label) for p in placed for label in labels(p.wave.mel, chinese=font is not None)]
+    found = [label for p in placed for label in p.labels(chinese=font is not None)]
     axes.set_xlabel("seconds")
     if not found or len(found) > MOST_LABELS:
         return
     axes.xaxis.set_ticks_position("bottom")
     axes.tick_params(axis="x", pad=16)  # room for the syllables between the picture and the seconds
-    for start, label in found:
-        _draw_label(axes, start, label, font)
+    for label in found:
+        _draw_label(axes, label, font)
 
 
-def _draw_label(axes: Axes, start: float, label: Label, font: str | None) -> None:
+def _draw_label(axes: Axes, label: Label, font: str | None) -> None:
     blended = axes.get_xaxis_transform()  # x in seconds, y as a share of the axes
     family = [font, "DejaVu Sans"] if font else ["DejaVu Sans"]
     axes.text(
-        start + (label.start + label.end) / 2,
+        (label.start + label.end) / 2,
         -0.02,
         label.text,
         transform=blended,
@@ -222,7 +217,7 @@ def _draw_label(axes: Axes, start: float, label: Label, font: str | None) -> Non
         color=INK,
     )
     for edge in (label.start, label.end):
-        axes.plot([start + edge] * 2, [0, -0.03], transform=blended, color=SOFT, linewidth=0.8, clip_on=False)
+        axes.plot([edge] * 2, [0, -0.03], transform=blended, color=SOFT, linewidth=0.8, clip_on=False)
 
 
 def _quiet(axes: Axes, *also: str) -> None:
