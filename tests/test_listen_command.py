@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from listening_fakes import made
 from typer.testing import CliRunner
 
+from listening_fakes import made
 from tts_lab.cli import app
 from tts_lab.experiments.listening import abx, mushra
 from tts_lab.experiments.listening.simulated import Ears, take

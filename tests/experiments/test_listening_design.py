@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from listening_fakes import RATE, hiss, made
 from scipy.signal import freqz
 from scipy.stats import binom, hypergeom
 
+from listening_fakes import RATE, hiss, made
 from tts_lab.audio import loudness
 from tts_lab.errors import AudioError, LabError
 from tts_lab.experiments import listening

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from listening_fakes import made
 
+from listening_fakes import made
 from tts_lab.errors import LabError
 from tts_lab.experiments.listening import ListeningSession, Sprt, abx, analyse, mushra, preference, read
 from tts_lab.experiments.listening.result import SIMULATED
@@ -28,8 +28,10 @@ def of(kind: str, given):  # type: ignore[no-untyped-def]
         "abx": lambda: panel(abx(given, 16), 3, Ears(right=0.9)),
         "sequential": lambda: panel(abx(given, 40, sequential=Sprt()), 3, Ears(right=0.9)),
         "preference": lambda: panel(preference(given), 3, Ears(strengths={"good": 3})),
-        "strengths": lambda: panel(preference(made("good mean bad"), tie=True), 3, Ears(strengths={"good": 3}, ties=0.2)),
-        "mushra": lambda: panel(mushra(given, "good"), 3, Ears(quality=QUALITY)),
+        "strengths": lambda: panel(
+            preference(made("good mean bad"), tie=True), 3, Ears(strengths={"good": 3}, ties=0.2)
+        ),
+        "mushra": lambda: panel(mushra(given, "good"), 3, Ears(quality=QUALITY, noise=2)),
     }  # fmt: skip
     return analyse(made_by[kind]())
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from listening_fakes import lines, made
 
+from listening_fakes import lines, made
 from tts_lab.errors import LabError, OutputError
 from tts_lab.experiments.listening import ListeningSession, Sprt, abx, analyse, mushra, preference, read
 from tts_lab.experiments.listening.order import plan

@@ -6,12 +6,23 @@ import math
 
 import numpy as np
 import pytest
-from listening_fakes import made
 from scipy.stats import binom, t, wilcoxon
 
+from listening_fakes import made
 from tts_lab.errors import LabError
-from tts_lab.experiments.listening import Sprt, abx, analyse, mushra, preference
-from tts_lab.experiments.listening import binomial, choices, needed, scores, screening, sequential
+from tts_lab.experiments.listening import (
+    Sprt,
+    abx,
+    analyse,
+    binomial,
+    choices,
+    mushra,
+    needed,
+    preference,
+    scores,
+    screening,
+    sequential,
+)
 from tts_lab.experiments.listening.simulated import Ears, panel, take
 
 SURE = 1e-4  # how often a test of a random figure may fail by chance
@@ -61,7 +72,8 @@ def test_guessers_pass_no_more_often_than_alpha_and_hearers_as_often_as_was_calc
     trials = needed.abx_trials(0.85)
     test, tries = abx(given, trials), 250
     passed = {
-        right: sum(take(test, f"n{n}", Ears(right)).results.pooled.p <= 0.05 for n in range(tries)) for right in (0.5, 0.85)
+        right: sum(take(test, f"n{n}", Ears(right)).results.pooled.p <= 0.05 for n in range(tries))
+        for right in (0.5, 0.85)
     }  # fmt: skip
     assert at_most(passed[0.5], tries, 0.05)
     power = needed.abx_power(trials, 0.85)
@@ -137,7 +149,7 @@ def test_strengths_are_those_of_a_logistic_regression() -> None:
 
     wins = {("a", "b"): (14, 6), ("a", "c"): (18, 2), ("b", "c"): (11, 9)}
     found = choices.strengths(rows_of(wins), ("a", "b", "c"))
-    counted = [[w + choices.IMAGINED, l + choices.IMAGINED] for w, l in wins.values()]
+    counted = [[won + choices.IMAGINED, lost + choices.IMAGINED] for won, lost in wins.values()]
     columns = np.array([[1, -1], [1, 0], [0, 1]])  # a and b above c
     fit = sm.GLM(np.array(counted), columns, family=sm.families.Binomial()).fit()
     logits = np.array([*fit.params, 0.0])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from listening_fakes import made
 
+from listening_fakes import made
 from tts_lab.experiments.listening import Sprt, abx, analyse, mushra, preference
 from tts_lab.experiments.listening.simulated import Ears, panel
 from tts_lab.show.listening_figure import abx_figure, mushra_figure, power_figure, preference_figure, sequential_figure
@@ -28,9 +28,9 @@ def test_mushra_means_stand_in_order_with_every_listener_behind(given) -> None: 
     (axes,) = mushra_figure(result).axes
     means = sorted((m.value for m in result.means), reverse=True)
     assert [x for x, _ in drawn(axes, "D")] == pytest.approx(means)
-    assert [label.get_text() for label in axes.get_yticklabels()][0] == "good\n(hidden reference)"
+    assert axes.get_yticklabels()[0].get_text() == "good\n(hidden reference)"
     points = [line for line in axes.lines if line.get_marker() == "o"]
-    assert [len(line.get_xdata()) for line in points] == [4] * 4
+    assert [len(line.get_xdata()) for line in points] == [len(result.cube)] * 4
     assert {line.get_color() for line in points} == {GREEN, BLUE, ORANGE}
 
 
@@ -47,7 +47,9 @@ def test_a_sequential_path_ends_where_it_crosses_a_boundary(given) -> None:  # t
     result = analyse(panel(abx(given, 40, sequential=Sprt()), 1, EARS))
     (axes,) = sequential_figure(result).axes
     (answers,) = result.answers.values()
-    path = next(line for line in axes.lines if len(line.get_xdata()) == len(answers) + 1 and line.get_marker() == "None")
+    path = next(
+        line for line in axes.lines if len(line.get_xdata()) == len(answers) + 1 and line.get_marker() == "None"
+    )
     assert list(path.get_ydata()) == [0, *np.cumsum(answers)]
     low, high = result.test.sequential.lines(len(answers))
     assert not low < path.get_ydata()[-1] < high

@@ -26,7 +26,7 @@ class Choices(widgets.HBox):
         super().__init__(list(self.buttons.values()), layout=widgets.Layout(flex_flow="row wrap"))
 
     @property
-    def keys(self) -> tuple[str, ...]:
+    def pressable(self) -> tuple[str, ...]:
         return tuple(KEYS[answer] for answer in self.buttons)
 
     @property
@@ -78,7 +78,7 @@ class Scores(widgets.HBox):
         super().__init__([_scale(), *columns], layout=widgets.Layout(flex_flow="row wrap"))
 
     @property
-    def keys(self) -> tuple[str, ...]:
+    def pressable(self) -> tuple[str, ...]:
         return (*SMALL, *LARGE)
 
     @property

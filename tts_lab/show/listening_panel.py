@@ -7,7 +7,6 @@ a hidden reference those of the open one: who takes the page apart to compare th
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -20,6 +19,7 @@ from tts_lab.experiments.listening.session import TIE, Trial
 from tts_lab.show.listening_answers import Choices, Scores
 from tts_lab.show.listening_figure import listening_figure
 from tts_lab.show.player import Player
+from tts_lab.show.sound_player import SoundPlayer
 
 NEXT = "Enter"
 WORDS = {ABX: {"A": "X is A", "B": "X is B"}, PREFERENCE: {"A": "A is better", "B": "B is better"}}
@@ -42,12 +42,11 @@ KEYBOARD = {
 class ListeningPanel(widgets.VBox):
     """The test of a session, from where it stands.
 
-    session: of one listener. player: makes the widget that plays, of label -> Player; None: `SoundPlayer`.
+    session: of one listener; another panel of the same session's file and name goes on where this one stopped.
     """
 
-    def __init__(self, session: ListeningSession, player: Callable[..., Any] | None = None) -> None:
+    def __init__(self, session: ListeningSession) -> None:
         self.session = session
-        self._make = player or _sound_player
         kind = session.definition.kind
         self.instructions = widgets.HTML(
             f"<b>{html.escape(session.definition.asked)}</b><br>{HOW[kind]}<br>{_keys(kind)}"
@@ -57,7 +56,7 @@ class ListeningPanel(widgets.VBox):
         self.message = widgets.HTML()
         self.next = widgets.Button(description="Next", button_style="success", tooltip="key Enter", disabled=True)
         self.result = widgets.VBox()
-        self.player: Any = None
+        self.player: SoundPlayer | None = None
         self.answers: Choices | Scores | None = None
         named = {"instructions": self.instructions, "progress": self.progress, "message": self.message,
                  "next": self.next, "result": self.result}  # fmt: skip
@@ -104,7 +103,7 @@ class ListeningPanel(widgets.VBox):
         self._labels = tuple(sounds)
         if self.player is None:
             self.answers = self._answers(trial)
-            self.player = self._make(sounds, blind=True, keys=(*self.answers.keys, NEXT))
+            self.player = SoundPlayer(sounds, blind=True, keys=(*self.answers.pressable, NEXT))
             self.player.on_key(self._key)
             self.player.observe(self._attend, "chosen")
             self.player.observe(self._heard, "heard")
@@ -152,11 +151,12 @@ class ListeningPanel(widgets.VBox):
 
     def _unheard(self) -> str:
         """A sentence on sounds of this trial that were not heard yet."""
-        left = [label for label, heard in zip(self._labels, self.player.heard, strict=True) if not heard]
+        heard = self.player.heard if self.player else ()
+        left = [label for label, is_heard in zip(self._labels, heard, strict=True) if not is_heard]
         return f"Listen to {', '.join(left)} first." if left else ""
 
     def _key(self, key: str) -> None:
-        if self.session.finished or self.answers is None:
+        if self.session.finished or self.answers is None or self.player is None:
             return
         if key == NEXT:
             self.go_on()
@@ -164,7 +164,7 @@ class ListeningPanel(widgets.VBox):
             self.answers.press(key, self._labels[self.player.chosen])
 
     def _attend(self, _: Any = None) -> None:
-        if self.answers is not None:
+        if self.answers is not None and self.player is not None:
             self.answers.attend(self._labels[self.player.chosen])
 
     def _heard(self, _: Any = None) -> None:
@@ -181,12 +181,6 @@ class ListeningPanel(widgets.VBox):
     def _say(self, sentence: str, is_wrong: bool = False) -> None:
         colour = ' style="color:#b00020"' if is_wrong else ""
         self.message.value = f"<span{colour}>{html.escape(sentence)}</span>" if sentence else ""
-
-
-def _sound_player(*sounds: Any, **more: Any) -> Any:
-    from tts_lab.show.sound_player import SoundPlayer
-
-    return SoundPlayer(*sounds, **more)
 
 
 def _keys(kind: str) -> str:
