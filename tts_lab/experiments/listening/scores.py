@@ -57,7 +57,7 @@ class Comparison:
 
 def cube(rows: Sequence[Row], conditions: Sequence[str]) -> np.ndarray:
     """Scores as (l, i, c), the mean of the rounds. Raises LabError where one is missing."""
-    axes = [list(dict.fromkeys(row[name] for row in rows)) for name in ("listener", "item")] + [list(conditions)]
+    axes = [sorted({row[name] for row in rows}) for name in ("listener", "item")] + [list(conditions)]
     total, count = np.zeros([*map(len, axes)]), np.zeros([*map(len, axes)])
     for row in rows:
         place = tuple(axis.index(row[name]) for axis, name in zip(axes, ("listener", "item", "condition"), strict=True))

@@ -2,14 +2,17 @@
 
 They hear what a person hears, labelled sounds, and tell them apart by their bits; from then on chance decides. Nothing
 that they answer says anything about a voice. Their sessions are marked as simulated, and so is all that comes of them.
+Draws belong to what is heard and not to the order, which follows the last bit of every sound: a notebook's simulation
+comes out the same on another processor.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +20,7 @@ import torch
 from tts_lab.experiments.listening.answers import Record
 from tts_lab.experiments.listening.building import ListeningTest
 from tts_lab.experiments.listening.order import OPEN
-from tts_lab.experiments.listening.session import TIE, ListeningSession, Trial
+from tts_lab.experiments.listening.session import TIE, Answer, ListeningSession, Trial
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,9 @@ def take(
 ) -> ListeningSession:  # fmt: skip
     """A session that a simulated listener has taken to its end."""
     session = ListeningSession(test, name, file, simulated=True)
-    random = np.random.default_rng([seed, *name.encode("utf-8")])
-    opinions = {condition: random.normal(0, ears.own) for condition in ears.quality or {}}
+    head = _Head(test, ears, (seed, name))
     while not session.finished:
-        session.answer(_answer(session, ears, opinions, random))
+        session.answer(head.answer(session.trial))
     return session
 
 
@@ -55,35 +57,59 @@ def panel(test: ListeningTest, count: int, ears: Ears, seed: int = 0) -> list[Re
     return [take(test, f"simulated {n + 1}", ears, seed).record for n in range(count)]
 
 
-def _answer(session: ListeningSession, ears: Ears, opinions: Mapping[str, float], random: Any) -> Any:
-    trial = session.trial
-    if "X" in trial.sounds:
-        return _matched(trial, ears, random)
-    names = {label: _recognised(session.test, trial, label) for label in trial.labels}
-    if OPEN in trial.sounds:
-        return {label: _score(ears, name, opinions.get(name, 0.0), random) for label, name in names.items()}
-    if random.random() < ears.ties and TIE in trial.choices:
-        return TIE
-    strengths = ears.strengths or {}
-    lead = strengths.get(names["A"], 0.0) - strengths.get(names["B"], 0.0)
-    return "A" if random.random() < 1 / (1 + np.exp(-lead)) else "B"
+class _Head:
+    """What a simulated listener makes of a trial. words: that all its draws depend on."""
 
+    def __init__(self, test: ListeningTest, ears: Ears, words: tuple[object, ...]) -> None:
+        self.test, self.ears, self.words = test, ears, words
+        self.met: Counter[tuple[object, ...]] = Counter()
 
-def _matched(trial: Trial, ears: Ears, random: Any) -> str:
-    """Which of A and B has the bits of X, given rightly as often as `right` says. Where both have them, a guess."""
-    fits = [label for label in ("A", "B") if torch.equal(trial.sounds[label], trial.sounds["X"])]
-    if len(fits) == 2:
-        return str(random.choice(fits))
-    other = "B" if fits[0] == "A" else "A"
-    return fits[0] if random.random() < ears.right else other
+    def answer(self, trial: Trial) -> Answer:
+        if "X" in trial.sounds:
+            return self._matched(trial)
+        found = {label: self._recognised(trial, label) for label in trial.labels}
+        if OPEN in trial.sounds:
+            return {label: self._score(*where) for label, where in found.items()}
+        return self._preferred(found["A"], found["B"], TIE in trial.choices)
 
+    def _random(self, *words: object) -> np.random.Generator:
+        """Draws for what is heard for the n-th time."""
+        self.met[words] += 1
+        text = "\x1f".join(map(str, (*self.words, *words, self.met[words])))
+        return np.random.default_rng(list(hashlib.sha256(text.encode("utf-8")).digest()))
 
-def _recognised(test: ListeningTest, trial: Trial, label: str) -> str:
-    """The condition whose bits a label has: the listener knows all sounds of the test."""
-    of = test.sounds.of.values()
-    return next(name for sounds in of for name, s in sounds.items() if torch.equal(s, trial.sounds[label]))
+    def _matched(self, trial: Trial) -> str:
+        """Which of A and B has the bits of X, given rightly as often as `right` says. Where both have, a guess."""
+        random = self._random("x")
+        fits = [label for label in ("A", "B") if torch.equal(trial.sounds[label], trial.sounds["X"])]
+        if len(fits) == 2:
+            return str(random.choice(fits))
+        other = "B" if fits[0] == "A" else "A"
+        return fits[0] if random.random() < self.ears.right else other
 
+    def _recognised(self, trial: Trial, label: str) -> tuple[str, str]:
+        """The item and condition whose bits a label has: the listener knows all sounds of the test."""
+        heard = trial.sounds[label]
+        of = self.test.sounds.of
+        return next((item, name) for item, s in of.items() for name, own in s.items() if torch.equal(own, heard))
 
-def _score(ears: Ears, condition: str, opinion: float, random: Any) -> int:
-    quality = (ears.quality or {}).get(condition, 100.0)
-    return round(float(np.clip(quality + opinion + random.normal(0, ears.noise), 0, 100)))
+    def _score(self, item: str, condition: str) -> int:
+        quality = (self.ears.quality or {}).get(condition)
+        opinion = 0.0 if quality is None else self._opinion(condition)
+        noise = self._random(item, condition).normal(0, self.ears.noise)
+        return round(float(np.clip((100.0 if quality is None else quality) + opinion + noise, 0, 100)))
+
+    def _opinion(self, condition: str) -> float:
+        """What this listener thinks of a condition, always the same."""
+        self.met.pop(("opinion", condition), None)
+        return float(self._random("opinion", condition).normal(0, self.ears.own))
+
+    def _preferred(self, a: tuple[str, str], b: tuple[str, str], may_tie: bool) -> str:
+        (item, first), (_, second) = sorted((a, b))
+        random = self._random(item, first, second)
+        if random.random() < self.ears.ties and may_tie:
+            return TIE
+        strengths = self.ears.strengths or {}
+        lead = strengths.get(first, 0.0) - strengths.get(second, 0.0)
+        better = first if random.random() < 1 / (1 + np.exp(-lead)) else second
+        return "A" if better == a[1] else "B"
