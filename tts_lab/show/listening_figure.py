@@ -43,7 +43,9 @@ def mushra_figure(result: MushraResult) -> Picture:
     for y, n in enumerate(best):
         mean, colour = result.means[n], _colour_of(result, result.means[n].condition)
         own = result.cube[:, :, n].mean(1)
-        axes.plot(own, y + _spread(len(own)), "o", color=colour, alpha=0.35, markersize=4, markeredgewidth=0)
+        axes.plot(
+            own, y + _spread(len(own)), "o", color=colour, alpha=0.35, markersize=4, markeredgewidth=0, clip_on=False
+        )
         _interval(axes, y, mean.value, mean.low, mean.high, colour)
     axes.set_yticks(range(len(best)), [_named(result, result.means[n].condition) for n in best])
     axes.set(xlim=(0, 100), ylim=(len(best) - 0.5, -0.5), xlabel=f"score: how near to {result.test.reference}")
@@ -65,7 +67,7 @@ def abx_figure(result: AbxResult) -> Picture:
         limit = (needed_right(score.trials, ALPHA) - 0.5) / score.trials
         axes.barh(y, min(limit, 1), height=0.8, color=GREY, alpha=0.45, linewidth=0)
         _interval(axes, y, score.share, score.low, score.high, INK if name == "all" else BLUE)
-        axes.annotate(f"{score.right} of {score.trials}", (1.01, y), xycoords=("axes fraction", "data"), va="center",
+        axes.annotate(f"{score.right} of {score.trials}", (1.02, y), xycoords=("axes fraction", "data"), va="center",
                       fontsize=8.5, annotation_clip=False)  # fmt: skip
     axes.axvline(0.5, color=INK, linestyle="--", linewidth=1)
     axes.set_yticks(range(len(scores)), list(scores))
@@ -143,7 +145,7 @@ def _figure(height: float, title: str) -> tuple[Picture, Axes]:
 
 def _interval(axes: Axes, y: float, value: float, low: float, high: float, colour: str) -> None:
     axes.plot([low, high], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
-    axes.plot(value, y, "D", color=colour, markeredgecolor="white", markersize=7)
+    axes.plot(value, y, "D", color=colour, markeredgecolor="white", markersize=7, clip_on=False, zorder=5)
 
 
 def _spread(count: int) -> np.ndarray:
