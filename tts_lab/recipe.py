@@ -170,6 +170,24 @@ class Recipe:
         is_file = text.endswith((".yaml", ".yml")) or (text not in PRESETS and Path(text).is_file())
         return cls.load(text) if is_file else cls.named(text)
 
+    def idle(self, device: str = "cuda") -> dict[str, str]:
+        """What changes nothing beside the other levers of this recipe, and why.
+
+        Keys: a lever ("schedule") or one value of it ("solver adams"), whether the recipe has moved it or not. device:
+        where it speaks ("cpu", "cuda", ...).
+        """
+        found = {"checkpointing": "speech runs without autograd, which keeps no activations to spare"}
+        if self.guidance == 0:
+            found["guidance_mode"] = "guidance is off"
+        if self.steps == 1:
+            found["schedule"] = "a single step spans the whole way"
+            found["solver adams"] = "a single step has none before it, and is Euler's"
+        if str(device).startswith("cpu"):
+            found["precision"] = "the CPU path computes in fp32"
+            found["quantisation"] = "on a CPU the weights stay as they are"
+            found["offload"] = "on a CPU there is nowhere else to wait"
+        return found
+
     def excludes(self) -> tuple[str, ...]:
         """Sentences naming each lever of this recipe that another of its levers leaves without effect."""
         found = []

@@ -18,6 +18,7 @@ from tts_lab.systems import run_lengths
 
 SECONDS, REFERENCE_SECONDS = 30.0, 15.0
 KEPT_TRACES = 32
+KEPT_REPORTS = 256
 CALLS = Memory()  # of module calls: the second recipe of a system is traced several times as fast as the first
 
 
@@ -30,8 +31,22 @@ def vram(
     seconds: of speech; reference_seconds: of the clip whose voice is imitated; settings: of PyTorch's allocator; depth:
     parts of module paths that are told apart. Raises LabError where one of them cannot be.
     """
-    card = find_card(card)
-    return MemoryReport.of(traced(system, card, recipe, seconds, reference_seconds), card, settings, depth=depth)
+    recipe = Recipe.find(recipe) if isinstance(recipe, str) else recipe
+    report = (
+        _reported if isinstance(card, Card) else _kept_report
+    )  # a card of the caller's own has no name to keep it by
+    return report(system, card, recipe, seconds, reference_seconds, settings, depth)
+
+
+def _reported(
+    system: str, card: Card | str, recipe: Recipe, seconds: float, reference_seconds: float,
+    settings: Settings | None, depth: int,
+) -> MemoryReport:  # fmt: skip
+    log = traced(system, card, recipe, seconds, reference_seconds)
+    return MemoryReport.of(log, card, settings, depth=depth)
+
+
+_kept_report = lru_cache(maxsize=KEPT_REPORTS)(_reported)
 
 
 def vram_cards(

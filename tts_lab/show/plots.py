@@ -199,10 +199,10 @@ def _draw_labels(axes: Axes, placed: list[Placed]) -> None:
     axes.xaxis.set_ticks_position("bottom")
     axes.tick_params(axis="x", pad=16)  # room for the syllables between the picture and the seconds
     for label in found:
-        _draw_label(axes, label, font)
+        draw_label(axes, label, font)
 
 
-def _draw_label(axes: Axes, label: Label, font: str | None) -> None:
+def draw_label(axes: Axes, label: Label, font: str | None) -> None:
     blended = axes.get_xaxis_transform()  # x in seconds, y as a share of the axes
     family = [font, "DejaVu Sans"] if font else ["DejaVu Sans"]
     axes.text(

@@ -91,18 +91,24 @@ class SoundPlayer(anywidget.AnyWidget):
                 act(message["key"])
 
 
-def sound_mel(samples: Tensor, sample_rate: int) -> tuple[np.ndarray, MelSpec]:
+def sound_mel(samples: Tensor, sample_rate: int, loudest: float | None = None) -> tuple[np.ndarray, MelSpec]:
     """Mel of a sound for the eye: (s,) -> (m, t) in dB below its loudest, and the front end that made it.
 
-    Frames of about 46 ms every 12 ms at any sample rate. A sound too short for a frame gives no frames.
+    loudest: of several sounds on one scale, in natural logarithms; None: this sound's own.
+    A sound too short for a frame gives no frames.
     """
-    n_fft = 1 << round(np.log2(sample_rate * 0.0464))
-    top = min(HIGHEST_HZ, sample_rate / 2)
-    spec = MelSpec(sample_rate, BANDS, n_fft, n_fft, round(sample_rate * 256 / 22_050), fmax=top)
+    spec = eye_spec(sample_rate)
     if samples.shape[-1] < spec.shortest:
         return np.zeros((BANDS, 0), dtype=np.float32), spec
     values = log_mel(samples, spec)[0].numpy()
-    return decibels(values, float(values.max())), spec
+    return decibels(values, float(values.max()) if loudest is None else loudest), spec
+
+
+def eye_spec(sample_rate: int) -> MelSpec:
+    """The front end of mels for the eye: frames of about 46 ms every 12 ms at any sample rate, up to 8 kHz."""
+    n_fft = 1 << round(np.log2(sample_rate * 0.0464))
+    top = min(HIGHEST_HZ, sample_rate / 2)
+    return MelSpec(sample_rate, BANDS, n_fft, n_fft, round(sample_rate * 256 / 22_050), fmax=top)
 
 
 def _tracks(sounds: Mapping[str, Sound], blind: bool) -> list[dict[str, Any]]:

@@ -44,6 +44,15 @@ def load_system(name: str = "mini", device: str = "auto", weights: Path | str | 
     return system
 
 
+def lacks(name: str) -> Mapping[str, str]:
+    """Levers that a system does not have, and why. Keys: a lever ("beams") or one value of it ("offload voice").
+
+    Raises LabError for an unknown system.
+    """
+    found: Mapping[str, str] = getattr(_package(name, {**SYSTEMS, **STUDIES}), "LACKS", {})
+    return found
+
+
 def run_lengths(
     name: str, recipe: Recipe, seconds: float, reference_seconds: float, meter: DeviceMeter
 ) -> tuple[str, ...]:

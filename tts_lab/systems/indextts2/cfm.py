@@ -14,6 +14,7 @@ from torch.nn.functional import pad
 
 from tts_lab.nn.dit import DiT
 from tts_lab.nn.flow import Step, Velocity, evaluations, guided, guided_alternate, guided_batched, schedule, solve
+from tts_lab.nn.watching import showing
 
 GUIDANCE = 0.7  # of the public pipeline
 STEPS = 25
@@ -53,6 +54,7 @@ def generate(dit: DiT, noise: Tensor, content: Tensor, style: Tensor, prompt: Te
     start = noise.float().clone()
     start[:, :, :p] = 0
     velocity = held(guided_velocity(dit, given, guidance, mode), p)
+    callback = callback or showing(lambda x: x[:, :, p:])
     mel = solve(velocity, start, schedule(steps, kind), solver, callback)
     return mel[:, :, p:], evaluations(steps, solver, guidance, mode)
 

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from tts_lab.recipe import Recipe
     from tts_lab.systems.mini.stages import Mini
 
+LACKS = {
+    "beams": "mini writes one code after the other, without a search",
+    "offload voice": "nothing in mini serves a reference clip alone",
+}
+
 
 def load(device: str = "cpu", weights: Path | str | None = None) -> Mini:
     """The bundled system with its weights. Raises WeightsError where a file is missing or damaged, or others are

@@ -25,6 +25,7 @@ from tts_lab.nn.flow import (
     schedule,
     solve,
 )
+from tts_lab.nn.watching import showing
 from tts_lab.systems.mini.config import MiniConfig
 from tts_lab.systems.mini.encoder import Encoder
 
@@ -87,6 +88,7 @@ class AcousticModel(nn.Module):
                ) -> tuple[Tensor, int]:  # fmt: skip
         """Noise (b, m, t) -> natural-log mel (b, m, t) and the model evaluations it took."""
         velocity = self.guided_velocity(content, guidance, mode)
+        callback = callback or showing(lambda x: self.denormalise(content.average, x))
         residual = solve(velocity, noise, schedule(steps, kind), solver, callback)
         return self.denormalise(content.average, residual), evaluations(steps, solver, guidance, mode)
 

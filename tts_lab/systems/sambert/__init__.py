@@ -12,6 +12,17 @@ if TYPE_CHECKING:
     from tts_lab.types import System
 
 RANDOM = "random"
+_ONE_PASS = "sambert writes its mel in one pass, without diffusion or guidance"
+_NO_DRAWS = "sambert decides durations and pitch without draws or a search"
+_SMALL = "sambert's stages are too small to come in layers, and leave whole"
+LACKS = {
+    **dict.fromkeys(("steps", "solver", "schedule", "guidance", "guidance_mode"), _ONE_PASS),
+    **dict.fromkeys(("temperature", "beams"), _NO_DRAWS),
+    "cache": "sambert's caches are as long as a band, whatever the text",
+    "offload voice": "sambert has no part that only a reference clip needs",
+    "offload layers": _SMALL,
+    "offload disk": _SMALL,
+}
 
 
 def load(device: str = "cpu", weights: Path | str | None = None) -> System:

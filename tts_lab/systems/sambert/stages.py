@@ -21,6 +21,7 @@ from tts_lab.nearest import did_you_mean
 from tts_lab.nn.attention import set_attention_kernel
 from tts_lab.nn.tiling import tiled
 from tts_lab.recipe import Recipe
+from tts_lab.systems.sambert import LACKS
 from tts_lab.systems.sambert.acoustic import Units
 from tts_lab.systems.sambert.adaptor import Prosody
 from tts_lab.systems.sambert.emotions import asked_for, marker, vector
@@ -36,7 +37,7 @@ from tts_lab.systems.sambert.voices import ALIKE, VOICES, emotion_row, find_spea
 from tts_lab.types import Chunk, Mel, Prompt, Request, Semantic, Wave
 
 RANDOM_NOTE = "The weights are random: memory and time are those of the real system, the sound means nothing."
-SILENT_LEVERS = ("steps", "solver", "schedule", "guidance", "guidance_mode", "temperature", "beams", "cache")
+SILENT_LEVERS = tuple(name for name in LACKS if " " not in name)
 # The decoder reads layers without calling them, and no stage has more than 50 MiB of weights: whole stages leave.
 OFFLOAD = {"voice": "none", "layers": "stage", "disk": "stage"}
 Loader = Callable[[], VoiceParts]
