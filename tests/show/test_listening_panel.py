@@ -23,7 +23,7 @@ def press(panel: ListeningPanel, key: str) -> None:
     """What the player's page tells when a key is pressed in it."""
     assert panel.player is not None
     assert key in panel.player.forwarded
-    panel.player._receive(None, {"key": key}, [])
+    panel.player._receive(None, {"key": key, "chosen": panel.player.chosen}, [])
 
 
 def hear(panel: ListeningPanel) -> None:
@@ -168,6 +168,14 @@ def test_mushra_by_sliders_and_by_keys(given) -> None:  # type: ignore[no-untype
     assert panel.session.record.answers == ({"A": 11, "B": 0, "C": 100, "D": 55},)
     assert panel.answers.value is None
     assert [shown.value for shown in panel.answers.shown.values()] == ["–"] * 4
+
+
+def test_a_key_moves_the_score_of_the_sound_that_was_heard_when_it_was_pressed(given) -> None:  # type: ignore[no-untyped-def]
+    """A busy kernel gets the key before it gets the change of sound."""
+    panel = panel_of(mushra(given, "zulu"))
+    assert panel.player.chosen == 0
+    panel.player._receive(None, {"key": "PageUp", "chosen": 3}, [])
+    assert {name: slider.value for name, slider in panel.answers.sliders.items()} == {"A": 0, "B": 0, "C": 10, "D": 0}
 
 
 def test_a_panel_goes_on_where_the_last_one_stopped(given, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -161,7 +161,7 @@ class ListeningPanel(widgets.VBox):
         if key == NEXT:
             self.go_on()
         else:
-            self.answers.press(key, self._labels[self.player.chosen])
+            self.answers.press(key, self._labels[self.player.pressed_on])
 
     def _attend(self, _: Any = None) -> None:
         if self.answers is not None and self.player is not None:

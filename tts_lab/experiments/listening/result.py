@@ -89,4 +89,4 @@ def _html(table: Table) -> str:
     header, body = table
     head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
     lines = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in body)
-    return f"<table><tr>{head}</tr>{lines}</table>"
+    return f'<table cellpadding="4"><tr>{head}</tr>{lines}</table>'
