@@ -162,6 +162,13 @@ def test_who_never_lost_has_a_finite_strength() -> None:
     assert a.value - b.value == pytest.approx(math.log(10.5 / 0.5))
 
 
+def test_a_tie_is_half_a_win_for_either() -> None:
+    tie = {"listener": "lin", "first": "a", "second": "b", "winner": None}
+    tied = choices.strengths([*rows_of({("a", "b"): (3, 1)}), tie, tie], ("a", "b"))
+    whole = choices.strengths(rows_of({("a", "b"): (4, 2)}), ("a", "b"))
+    assert [s.value for s in tied] == pytest.approx([s.value for s in whole])
+
+
 def test_pairs_are_corrected_and_ties_decide_nothing() -> None:
     rows = rows_of({("a", "b"): (9, 1), ("a", "c"): (5, 5), ("b", "c"): (8, 2)})
     rows += [{"listener": "lin", "first": "a", "second": "b", "winner": None}] * 7
@@ -240,11 +247,13 @@ def test_means_hold_their_truth() -> None:
     assert held >= binom.ppf(SURE, 40, 0.9)
 
 
-def test_the_interval_speaks_of_listeners_as_well_as_items() -> None:
-    """One that resampled single scores would be far too short where listeners differ."""
-    cube = np.zeros((10, 8, 1)) + np.random.default_rng(0).normal(50, 10, (10, 1, 1))
-    (found,) = scores.means(cube, "a")
-    assert found.high - found.low == pytest.approx(4 * cube[:, 0, 0].std() / math.sqrt(10), rel=0.15)
+@pytest.mark.parametrize("differ", ["listeners", "items"])
+def test_the_interval_speaks_of_listeners_as_well_as_items(differ: str) -> None:
+    """One that resampled single scores would be far too short where listeners, or items, differ."""
+    values = np.random.default_rng(0).normal(50, 10, 10)
+    shaped = values[:, None, None] if differ == "listeners" else values[None, :, None]
+    (found,) = scores.means(np.zeros((10, 10, 1)) + shaped, "a")
+    assert found.high - found.low == pytest.approx(4 * values.std() / math.sqrt(10), rel=0.15)
 
 
 def test_the_mixed_model_finds_the_differences() -> None:
