@@ -1,4 +1,4 @@
-"""The command line: `tts-lab speak | vram | fit | claims | sweep | voices | recipes | web | fetch | doctor`.
+"""The command line: `tts-lab speak | vram | fit | claims | sweep | listen | voices | recipes | web | fetch | doctor`.
 
 Results go to stdout, progress and complaints to stderr. What is the input's fault is one sentence and exit code 2.
 Nothing heavy is imported before a command needs it: `--help` must be instant.
@@ -33,6 +33,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+listen = typer.Typer(no_args_is_help=True)
+app.add_typer(listen, name="listen", help="What the answers of a listening test show.")
 
 
 def main() -> None:
@@ -173,6 +176,25 @@ def sweep(
     from tts_lab.commands.sweep import Question, run
 
     run(Question(grid, out, workers, threads, scheduler, judges, keep_sound, retry_failed), as_json)
+
+
+@listen.callback()
+def listening() -> None:
+    """What the answers of a listening test show. Tests are made and taken in a notebook (08_listening_test)."""
+
+
+@listen.command()
+@tells_why
+def analyse(
+    files: Annotated[list[Path], typer.Argument(help="Answers to one test, a file for each listener.")],
+    mid_rule: Annotated[bool, typer.Option("--mid-rule", help="MUSHRA: screen by the 7 kHz anchor too.")] = False,
+    figure: Annotated[Path | None, typer.Option(help="Draw the result: .png, .svg or .pdf.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The result as one line of JSON.")] = False,
+) -> None:
+    """Put the answers of several listeners together and say what they show."""
+    from tts_lab.commands.listen import run
+
+    run(files, mid_rule, figure, as_json)
 
 
 @app.command()

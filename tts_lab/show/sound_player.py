@@ -56,6 +56,7 @@ class SoundPlayer(anywidget.AnyWidget):
 
     def __init__(self, sounds: Mapping[str, Sound], blind: bool = False, keys: Sequence[str] = ()) -> None:
         self._listeners: list[Callable[[str], None]] = []
+        self.pressed_on = 0  # the sound that was heard when a further key was pressed; `chosen` may come later
         tracks = _tracks(sounds, blind)
         super().__init__(tracks=tracks, blind=blind, forwarded=list(keys), heard=[False] * len(tracks))
         self.on_msg(self._receive)
@@ -87,6 +88,7 @@ class SoundPlayer(anywidget.AnyWidget):
 
     def _receive(self, _: Any, message: Mapping[str, Any], __: Any) -> None:
         if message.get("key") in self.forwarded:
+            self.pressed_on = message.get("chosen", self.chosen)
             for act in self._listeners:
                 act(message["key"])
 

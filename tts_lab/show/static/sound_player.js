@@ -372,7 +372,7 @@ function render({ model, el }) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const track = /^[1-9]$/.test(key) ? Number(key) - 1 : tracks.findIndex((t) => t.label.toLowerCase() === key);
-    if (model.get("forwarded").includes(key)) model.send({ key });
+    if (model.get("forwarded").includes(key)) model.send({ key, chosen: engine.chosen });
     else if (track >= 0 && track < tracks.length) engine.choose(track);
     else if (key === " " && event.target.tagName === "BUTTON" && event.target !== play) return; // presses that button
     else if (acts[key]) acts[key]();
