@@ -73,7 +73,7 @@ def test_double_buffering_by_hand(compute: float, copy: float) -> None:
     expected = copy + 5 * max(compute + issue, copy) + compute
     assert found.seconds / MS == pytest.approx(expected, rel=1e-3)
     assert found.serial / MS == pytest.approx(6 * (compute + copy), rel=1e-6)
-    assert found.stages[0].bound_by == ("copies" if copy > compute else "computing")
+    assert found.stages[0].bound_by == ("weights" if copy > compute else "computing")
 
 
 def test_a_copy_that_is_not_ahead_holds_all_up_and_a_file_is_read_before() -> None:

@@ -55,7 +55,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class StageTime:
-    """Seconds of the lane of computing in one stage: at work, and waiting for copies."""
+    """Seconds of the lane of computing in one stage: at work, and waiting for what is brought."""
 
     stage: str
     computing: float
@@ -67,8 +67,8 @@ class StageTime:
 
     @property
     def bound_by(self) -> str:
-        """What more would make the stage faster: copies where it waits for most of its time, else computing."""
-        return "copies" if self.waiting > self.computing else "computing"
+        """What decides how long the stage takes: weights that it waits for most of the time, or computing."""
+        return "weights" if self.waiting > self.computing else "computing"
 
 
 @dataclass(frozen=True)
@@ -91,19 +91,19 @@ class Schedule:
 
     @property
     def sentence(self) -> str:
-        """Where the run waits for copies and where it computes."""
-        told = "; ".join(filter(None, map(self._bound, ("copies", "computing"))))
+        """Where the run waits for weights and where it computes."""
+        told = "; ".join(filter(None, (self._bound("weights", "wait"), self._bound("computing", "compute"))))
         waits = sum(stage.waiting for stage in self.stages)
         return (
             f"{self.seconds:.1f} s on {self.card.name} (estimated; {self.serial:.1f} s without overlap), of which "
-            f"{waits:.1f} s wait for copies: {told}."
+            f"{waits:.1f} s wait for weights: {told}."
         )
 
-    def _bound(self, by: str) -> str:
+    def _bound(self, by: str, verb: str) -> str:
         """The stages that one of both decides, of those that take a hundredth of the time."""
         names = [s.stage or "the run" for s in self.stages if s.bound_by == by and s.seconds > self.seconds / 100]
-        does = "waits for copies" if by == "copies" else "computes"
-        return f"{', '.join(names)} {does} most of the time" if names else ""
+        several = " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+        return f"{several} mostly {verb if len(names) > 1 else verb + 's'}" if names else ""
 
     def __repr__(self) -> str:
         return f"Schedule({self.sentence})"
