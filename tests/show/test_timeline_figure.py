@@ -10,7 +10,7 @@ from tts_lab.memory.schedule import COMPUTING, COPYING, LANES, Schedule, schedul
 from tts_lab.memory.tracer import Tracer
 from tts_lab.recipe import Recipe
 from tts_lab.show.plots import COLOUR
-from tts_lab.show.timeline_figure import compare_figure, shares, timeline_figure
+from tts_lab.show.timeline_figure import compare_figure, shares, timeline_figure, tradeoff_figure
 from tts_lab.systems import run_lengths
 
 
@@ -80,3 +80,15 @@ def test_several_on_one_axis_of_time(layers: Schedule) -> None:
     assert figure.axes[1].get_title(loc="left") == f"layers: {layers.seconds:,.1f} s"
     with pytest.raises(ValueError, match="no schedules"):
         compare_figure({})
+
+
+def test_ways_against_each_other() -> None:
+    figure = tradeoff_figure({"a": (2**30, 2.0), "b": (2**29, 8.0)}, {"a": 2.0, "b": 10.0})
+    axes = figure.axes[0]
+    assert {text.get_text() for text in axes.texts} == {"a", "b"}
+    points = [tuple(line.get_xydata()[0]) for line in axes.lines if line.get_marker() == "o"]
+    assert points == [(1.0, 2.0), (0.5, 8.0)]
+    (bar,) = [line for line in axes.lines if line.get_marker() == "_"]  # only where overlap gains something
+    assert list(bar.get_ydata()) == [8.0, 10.0]
+    with pytest.raises(ValueError, match="no ways"):
+        tradeoff_figure({})

@@ -95,8 +95,8 @@ class Schedule:
         told = "; ".join(filter(None, (self._bound("weights", "wait"), self._bound("computing", "compute"))))
         waits = sum(stage.waiting for stage in self.stages)
         return (
-            f"{self.seconds:.1f} s on {self.card.name} (estimated; {self.serial:.1f} s without overlap), of which "
-            f"{waits:.1f} s wait for weights: {told}."
+            f"{_shown(self.seconds)} on {self.card.name} (estimated; {_shown(self.serial)} without overlap), of which "
+            f"{_shown(waits)} wait for weights: {told}."
         )
 
     def _bound(self, by: str, verb: str) -> str:
@@ -124,6 +124,10 @@ def schedule(log: EventLog, card: Card | str, disk: float | None = None) -> Sche
     serial = run.serial + sum(work.count * launch(work, card)[1] for work in log.work)
     stages = tuple(StageTime(name, now.spent[name, COMPUTING], now.spent[name, WAITING]) for name in run.stages)
     return Schedule(card, now.end, serial, dict(now.busy), tuple(run.intervals), stages)
+
+
+def _shown(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 10 else f"{seconds:.2f} s"
 
 
 def overlapped(log: EventLog, card: Card) -> float | None:

@@ -15,6 +15,7 @@ from tts_lab.memory.schedule import COMPUTING, COPYING, LANES, READING, WAITING,
 from tts_lab.show.plots import COLOUR, GREY, INK, SOFT, Picture, _quiet
 
 NAME = {COMPUTING: "computing", COPYING: "copies", READING: "disk"}
+GIB = 2**30
 PARTS = 500  # into which the time of a request is cut
 MIXED = "several pieces"
 OTHER = "#56B4E9"  # what is no stage of ours; the sky blue of Okabe and Ito, 2008
@@ -123,7 +124,9 @@ def _draw_window(axes: Axes, found: Schedule, stage: str, window: tuple[float, f
     axes.set_xlabel("milliseconds; the shade changes with the layer, hatched is waiting")
     inside = np.array([start, end])
     work = {lane: sum(share[0] for share in shares(found, lane, inside).values()) for lane in lanes}
-    axes.set_title(f"A few layers of {stage}: {LIMIT[max(lanes, key=work.__getitem__)]}", loc="left", fontsize=9.5)
+    axes.set_title(
+        f"A few layers of {stage or 'the run'}: {LIMIT[max(lanes, key=work.__getitem__)]}", loc="left", fontsize=9.5
+    )
 
 
 def _draw_interval(axes: Axes, each: Interval, row: int, start: float, end: float) -> None:
@@ -159,3 +162,24 @@ def _number(part: str) -> int:
 
 def _short(part: str) -> str:
     return part if len(part) < 12 else ".".join(part.split(".")[-2:])
+
+
+def tradeoff_figure(found: Mapping[str, tuple[int, float]], before: Mapping[str, float] | None = None) -> Picture:
+    """Reserved bytes and seconds of several ways to run one request. before: seconds of the same without overlap.
+
+    Raises ValueError where there is nothing to draw.
+    """
+    if not found:
+        raise ValueError("no ways to draw")
+    figure = Picture(figsize=(8, 3.8), layout="constrained", facecolor="white")
+    axes = figure.add_subplot()
+    for name, (size, seconds) in found.items():
+        if before and before[name] > 1.01 * seconds:
+            axes.plot([size / GIB] * 2, [seconds, before[name]], color=SOFT, linewidth=1, marker="_", zorder=1)
+        axes.plot([size / GIB], [seconds], "o", color=COLOUR["acoustic"], markersize=7)
+        axes.annotate(name, (size / GIB, seconds), xytext=(8, 6), textcoords="offset points", fontsize=9)
+    axes.set(xlabel="GiB reserved", ylabel="seconds (estimated)")
+    axes.set_xlim(0, 1.2 * max(size for size, _ in found.values()) / GIB)
+    axes.set_ylim(0, 1.15 * max([*(seconds for _, seconds in found.values()), *(before or {}).values()]))
+    _quiet(axes)
+    return figure
