@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -18,6 +19,7 @@ from tts_lab.loops import alike, growing
 from tts_lab.memory.cards import find_card
 from tts_lab.memory.events import EventLog, Work
 from tts_lab.memory.flow import AHEAD, COPY, KERNELS, READ, WAIT, Flow, Loop
+from tts_lab.memory.report import MemoryReport
 from tts_lab.memory.roofline import ATTAINED, LAUNCH_SECONDS, estimate
 from tts_lab.memory.schedule import COMPUTING, COPYING, LANES, READING, WAITING, Schedule, expanded, schedule
 from tts_lab.memory.tracer import Tracer
@@ -267,3 +269,30 @@ def test_the_cost_grows_with_the_number_of_steps_and_nothing_else() -> None:
     for times in (10, 100):
         steps = buffered(times, 1, 2)
         assert len(schedule(log_of(steps), CARD).intervals) <= 2 * len(steps)
+
+
+def test_a_log_that_was_saved_before_there_was_a_flow_still_loads(tmp_path: Any) -> None:
+    log = streamed()
+    path = log.save(tmp_path / "new.npz")
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files if not name.startswith("flow_")}
+    about = json.loads(arrays["about"].tobytes())
+    del about["flow"]
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    np.savez_compressed(tmp_path / "old.npz", **arrays)
+    old = EventLog.load(tmp_path / "old.npz")
+    assert old == log
+    assert len(old.flow) == 0
+    report = MemoryReport.of(old, CARD)
+    assert report.overlapped is None
+    assert report.estimate == MemoryReport.of(log, CARD).estimate
+
+
+@pytest.mark.parametrize("name", ["flow_first", "flow_work", "flow_stage"])
+def test_a_damaged_flow_is_refused(tmp_path: Any, name: str) -> None:
+    with np.load(streamed().save(tmp_path / "a.npz")) as file:
+        arrays = {each: file[each] for each in file.files}
+    arrays[name] = arrays[name][:-1] if name != "flow_work" else arrays[name] + 10_000
+    np.savez_compressed(tmp_path / "b.npz", **arrays)
+    with pytest.raises(LabError, match="damaged"):
+        EventLog.load(tmp_path / "b.npz")
