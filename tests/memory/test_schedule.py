@@ -122,7 +122,7 @@ RANDOM = st.lists(
 @given(RANDOM, st.data(), st.sampled_from([None, 1e9]))
 def test_whatever_the_steps_are(steps: list[Step], data: Any, disk: float | None) -> None:
     bounds = sorted(data.draw(st.lists(st.integers(0, len(steps)), min_size=4, max_size=4)))
-    passes = st.floats(1, 30)
+    passes = st.integers(2, 60).map(lambda n: n / 2)  # halves, as shortened loops have them
     inner = Loop(bounds[1], bounds[2], data.draw(passes))
     outer = Loop(bounds[0], bounds[3], data.draw(passes))
     loops = tuple(loop for loop in dict.fromkeys((inner, outer)) if loop.end > loop.start)
@@ -145,7 +145,7 @@ def check(log: EventLog, found: Schedule, disk: float | None = None) -> None:
         assert sum(each.busy for each in mine) == pytest.approx(found.busy[lane])
         for before, after in zip(mine, mine[1:], strict=False):
             assert after.start >= before.end - 1e-12 * before.end
-        assert all(0 <= each.busy <= each.seconds * (1 + 1e-9) for each in mine)
+        assert all(0 <= each.busy <= each.seconds * (1 + 1e-9) + 1e-12 for each in mine)
     came: dict[str, float] = {}
     for each in found.intervals:
         if each.what == "copy" and each.part:

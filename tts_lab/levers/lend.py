@@ -43,9 +43,9 @@ def lend(
     `Residency`. Also on a CPU, where it saves nothing, a copy is lent: so results can be compared.
 
     To lend takes a pass over all weights: lend once and call often. With autograd on a graph keeps the weights of every
-    layer, and streaming saves nothing. Layers are the entries of the outermost `nn.ModuleList`s, and single layers of 4 MiB and more. A module that reads
-    weights of layers that it does not call cannot be streamed. Raises RecipeError for a value that is none of these,
-    or where streaming and checkpointing are asked for at once.
+    layer, and streaming saves nothing. Layers are the entries of the outermost `nn.ModuleList`s, and single layers of
+    4 MiB and more. A module that reads weights of layers that it does not call cannot be streamed.
+    Raises RecipeError for a value that is none of these, or where streaming and checkpointing are asked for at once.
     """
     _check(precision, quantisation, offload, checkpointing)
     home = Residency(device, lends=True, on_copy=on_copy)
