@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tts_lab.errors import LabError
+    from tts_lab.experiments.own_model import plan_module
     from tts_lab.experiments.sweep import Sweep
     from tts_lab.experiments.vram import vram
+    from tts_lab.levers.lend import lend
     from tts_lab.memory.cards import find_card
+    from tts_lab.memory.largest import largest
     from tts_lab.memory.meter import Meter, NullMeter, TimeMeter
     from tts_lab.memory.replay import replay
     from tts_lab.memory.report import MemoryReport
+    from tts_lab.memory.schedule import schedule
     from tts_lab.memory.tracer import trace
     from tts_lab.pipeline import say, speak, speak_to_file
     from tts_lab.receipt import Receipt
@@ -30,12 +34,16 @@ __version__ = "0.1.0"
 
 _HOME = {
     "tts_lab.errors": ("LabError",),
+    "tts_lab.experiments.own_model": ("plan_module",),
     "tts_lab.experiments.sweep": ("Sweep",),
     "tts_lab.experiments.vram": ("vram",),
+    "tts_lab.levers.lend": ("lend",),
     "tts_lab.memory.cards": ("find_card",),
+    "tts_lab.memory.largest": ("largest",),
     "tts_lab.memory.meter": ("Meter", "NullMeter", "TimeMeter"),
     "tts_lab.memory.replay": ("replay",),
     "tts_lab.memory.report": ("MemoryReport",),
+    "tts_lab.memory.schedule": ("schedule",),
     "tts_lab.memory.tracer": ("trace",),
     "tts_lab.pipeline": ("say", "speak", "speak_to_file"),
     "tts_lab.receipt": ("Receipt",),
@@ -62,9 +70,13 @@ __all__ = [
     "TimeMeter",
     "Wave",
     "find_card",
+    "largest",
+    "lend",
     "load_system",
+    "plan_module",
     "replay",
     "say",
+    "schedule",
     "speak",
     "speak_to_file",
     "trace",

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tts_lab import cli
+from tts_lab.commands.vram import beside
 from tts_lab.experiments.vram import traced, vram, vram_cards
 from tts_lab.memory.cards import cards
 from tts_lab.memory.events import EventLog
@@ -146,3 +147,14 @@ def test_every_preset_is_predicted(name: str) -> None:
     assert report.verdict == "fits"
     assert report.floor is not None
     assert report.floor.bytes <= report.peak_requested
+
+
+@pytest.mark.parametrize(("recipe", "told"), [("smallest", True), ("default", False)])
+def test_what_overlap_gains_is_told_where_there_is_any(recipe: str, told: bool) -> None:
+    report = vram("mini", "rtx3070", recipe, seconds=3.0)
+    assert report.overlapped is not None
+    lines = beside(report)
+    assert bool(lines) == told
+    if told:
+        assert lines[0].startswith(f"{report.overlapped:.1f} s with copies beside the computing")
+    assert report.to_dict()["seconds_overlapped"] == report.overlapped

@@ -7,6 +7,7 @@ import torch
 from networks import on_both
 from torch import Tensor, nn
 
+from tts_lab.audio import backend
 from tts_lab.experiments.vram import vram
 from tts_lab.levers import quantisation
 from tts_lab.levers.quantisation import Codes, quantised, rounded
@@ -23,6 +24,27 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "in two dimensions": (lambda: nn.Conv2d(16, 32, 3), (1, 16, 9, 9)),
     "upsampling": (lambda: nn.ConvTranspose1d(32, 32, 8, 4), (2, 32, 9)),
 }
+
+
+def test_the_convolution_of_transformers_is_known_by_its_name() -> None:
+    backend.torchaudio()
+    from transformers.pytorch_utils import Conv1D
+
+    torch.manual_seed(0)
+    layer, x = Conv1D(96, 64).requires_grad_(False), torch.randn(2, 5, 64)
+    reduced, expected = quantised(layer, "int8"), layer(x)
+    assert reduced.codes.shape == (64, 96)
+    assert reduced.scale.shape == (1, 96)
+    assert 0 < (reduced(x) - expected).norm() / expected.norm() < 0.01
+
+
+def test_a_weight_that_hangs_in_two_layers_stays() -> None:
+    """Codes of it would come beside it, not in its place."""
+    net = nn.Sequential(nn.Embedding(500, 64), nn.Linear(64, 500, bias=False), nn.Linear(500, 64))
+    net[1].weight = net[0].weight
+    reduced = quantised(net, "int8")
+    assert reduced[1].weight is net[0].weight
+    assert isinstance(reduced[2], Codes)
 
 
 @pytest.mark.parametrize(("kind", "error"), [("int8", 0.01), ("fp8", 0.05)])

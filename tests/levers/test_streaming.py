@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -110,6 +111,52 @@ def test_the_peak_is_what_stays_and_two_units() -> None:
     assert 2 * layer < peak < 2.5 * layer < whole / 4
     assert tracer.log.bytes_of("weight") == whole  # every weight came once, and is called a weight
     assert tracer.log.live_bytes()[-1] <= x.nbytes
+
+
+class PretendedStream:
+    """A CUDA stream that only writes down what is asked of it."""
+
+    def __init__(self, name: str, story: list[str]) -> None:
+        self.name, self.story = name, story
+
+    def record_event(self) -> PretendedEvent:
+        self.story.append(f"{self.name} marks")
+        return PretendedEvent(self)
+
+    def wait_event(self, event: PretendedEvent) -> None:
+        self.story.append(f"{self.name} waits for {event.stream.name}")
+
+
+class PretendedEvent:
+    def __init__(self, stream: PretendedStream) -> None:
+        self.stream = stream
+
+    def synchronize(self) -> None:
+        self.stream.story.append(f"the computer waits for {self.stream.name}")
+
+
+def test_the_computer_does_not_run_ahead_of_a_card_by_more_than_a_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its wait, memory would be asked for layer after layer while the first is still in use."""
+    story: list[str] = []
+    computing, copying = PretendedStream("computing", story), PretendedStream("copying", story)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device=None: computing)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    monkeypatch.setattr(Tensor, "record_stream", lambda tensor, stream: None)
+    model = nn.Module()
+    model.layers = nn.ModuleList(nn.Linear(3, 3) for _ in range(4))  # type: ignore[assignment]
+    stream = Stream(model, CPU, lambda part, path: story.append(f"{path} is asked for") if path else None)
+    stream.side = copying  # type: ignore[assignment]
+    with torch.inference_mode(), stream:
+        for i, layer in enumerate(model.layers):  # type: ignore[arg-type]
+            layer(torch.ones(1, 3))
+            story.append(f"layers.{i} was launched")
+    waits = [i for i, each in enumerate(story) if each == "the computer waits for computing"]
+    assert len(waits) == 3
+    for number, wait in enumerate(waits):  # the wait for one layer comes before the next but one is asked for
+        assert story.index(f"layers.{number} was launched") < wait
+        if number < 2:
+            assert wait < story.index(f"layers.{number + 2} is asked for")
+    assert story.count("computing waits for copying") == 4
 
 
 def test_a_card_that_lends_streams(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from networks import on_both
+from torch import Tensor, nn
 
 from tts_lab.memory.attention_route import CUDNN, EFFICIENT, FLASH, MATH, Call, outputs, prepared, route
 
@@ -106,3 +108,18 @@ def test_flash_pads_narrow_heads_and_keeps_their_scale() -> None:
     ready = prepared(call(F16, d=60), FLASH)
     assert [t.shape[-1] for t in ready.tensors] == [64] * 3
     assert ready.scale == pytest.approx(60**-0.5)
+
+
+def test_attention_inside_of_multihead_attention_is_seen() -> None:
+    """PyTorch tells a mode of the function around it alone: written out, scores would be counted that no card makes."""
+
+    def build() -> tuple[Any, ...]:
+        layer = nn.TransformerEncoderLayer(64, 4, 64, batch_first=True)
+        return nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval(), torch.zeros(1, 300, 64)
+
+    plain = F.scaled_dot_product_attention
+    log = on_both(build)
+    assert sum(log.meta["attention"].values()) == 2
+    largest = max(event.bytes for event in log if event.category == "activation")
+    assert largest < 4 * 300 * 300 * 4  # the scores of four heads
+    assert F.scaled_dot_product_attention is plain

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tts_lab.commands.vram import beside
 from tts_lab.errors import LabError
 from tts_lab.experiments.plan_result import COLUMNS, Plan, rows, shown
 from tts_lab.experiments.planner import plan
@@ -67,6 +68,7 @@ def _show(found: Plan, out: Path | None) -> None:
     console.print(_table(found))
     lines = [f"Given up against {found.reference.name}:", *(f"  {text}" for text in found.given_up)]
     lines.append(f"{found.searched} recipes in question, {found.traced} traced; seconds are estimates.")
+    lines += beside(found.report) if found.report else []
     if out is not None:
         lines.append(f"Wrote {out}: tts-lab speak --recipe {out}")
     for line in lines:

@@ -9,6 +9,7 @@ section 2), here for each output channel; e4m3 after Micikevicius et al. 2022, F
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -31,17 +32,32 @@ SLICE = 2**24  # numbers of a linear layer's weight that are made at a time
 
 
 def quantised(module: M, kind: str) -> M:
-    """A module with the weights of its large layers in `kind` (of FORMATS); the original stays as it is."""
+    """A module with the weights of its large layers in `kind` (of FORMATS); the original stays as it is.
+
+    A weight that hangs in another layer too, such as an embedding's, stays: it would be there twice.
+    """
     twin = structure(module)
+    hangs = Counter(id(t) for part in twin.modules() for t in part._parameters.values())
     for layer in twin.modules():
         weight, sort = layer._parameters.get("weight"), cast(Any, type(layer))
-        if sort in OUTPUT and weight is not None and weight.numel() >= FEWEST:
-            codes, scale = rounded(weight.detach(), kind, OUTPUT[sort])
+        output = _output(sort)
+        if output is not None and weight is not None and weight.numel() >= FEWEST and hangs[id(weight)] == 1:
+            codes, scale = rounded(weight.detach(), kind, output)
             del layer._parameters["weight"]
             layer.__class__ = _reading(sort)
             layer.register_buffer("codes", codes)
             layer.register_buffer("scale", scale)
     return twin
+
+
+def _output(sort: type) -> int | None:
+    """Dimension of the output channels in the weight of a kind of layer; None for one that stays as it is.
+
+    The Conv1D of transformers, which its GPT-2 is made of, is told by its name: the library need not be there.
+    """
+    if (sort.__module__, sort.__name__) == ("transformers.pytorch_utils", "Conv1D"):
+        return 1
+    return OUTPUT.get(sort)
 
 
 def rounded(weight: Tensor, kind: str, output: int) -> tuple[Tensor, Tensor]:

@@ -100,9 +100,8 @@ class Residency:
         else:
             pinned(self._waiting[key])
         told = self.on_copy
-        return Stream(
-            self._waiting[key], self.device, (lambda part, path: told(key[0], part, path)) if told else None
-        )  # fmt: skip
+        on_load = (lambda part, path: told(key[0], part, path)) if told else None
+        return Stream(self._waiting[key], self.device, on_load, from_file=from_disk)
 
     def _rest(self, *modules: nn.Module) -> None:
         for module in modules:

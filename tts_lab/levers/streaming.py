@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tts_lab.memory import lanes
+
 LARGE_BYTES = 4 * 2**20  # a single layer outside of lists is streamed from this size on
 OnLoad = Callable[[nn.Module, str], None]
 Table = dict[str, Any]  # of a module: name -> parameter or buffer, or None
@@ -74,16 +76,20 @@ class Stream:
     """Runs a module whose weights lie in the computer's memory on a device, unit by unit, with the next one ahead.
 
     module: in the number format to compute in; its own weights are not changed. on_load: called with a unit whose
-    weights have come, and its path ("" for what stays throughout). Use it as a context; results are those of the module
-    on the device, bit for bit.
+    weights have come, and its path ("" for what stays throughout). from_file: the weights are not pinned, so that a
+    copy holds the computing up. Use it as a context; results are those of the module on the device, bit for bit.
     """
 
-    def __init__(self, module: nn.Module, device: torch.device, on_load: OnLoad | None = None) -> None:
+    def __init__(
+        self, module: nn.Module, device: torch.device, on_load: OnLoad | None = None, *, from_file: bool = False
+    ) -> None:  # fmt: skip
         self.module, self.device, self.on_load = module, device, on_load or (lambda unit, path: None)
+        self.from_file = from_file
         self.units = [_Unit(path, part) for path, part in units(module).items()]
         self.following = {i: i + 1 for i in range(len(self.units) - 1)}  # learned as they run
         self.side = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._last: int | None = None
+        self._done: Any = None  # event of the computing: the last unit has been run
         self._handles: list[Any] = []
         self._rest: list[tuple[Table, str, Tensor]] = []
 
@@ -117,6 +123,7 @@ class Stream:
         """Unit i is about to run: it is there, the one that follows is on its way, and nothing else."""
         if self._last is not None and self._last != i:
             self.following[self._last] = i
+        self._wait_for_last()
         for j, unit in enumerate(self.units):
             if unit.here and j != i:
                 unit.restore()
@@ -125,16 +132,30 @@ class Stream:
         after = self.following.get(i)
         if after is not None and after != i:
             self._load(after)
+        lanes.tell(lanes.BEGINS, self.units[i].path)
 
     def _after(self, i: int) -> None:
+        lanes.tell(lanes.ENDS, self.units[i].path)
         self.units[i].restore()
         self._last = i
+        if self.side is not None:
+            self._done = torch.cuda.current_stream(self.device).record_event()
+
+    def _wait_for_last(self) -> None:
+        """Wait until the card is done with the last unit, whose memory the next copy takes.
+
+        A program runs ahead of its card by as much as a thousand kernels. Left alone it would ask for memory for unit
+        after unit while the first is still being computed with, and in the end all of them would lie on the card.
+        """
+        if self._done is not None:
+            self._done.synchronize()
+            self._done = None
 
     def _load(self, i: int) -> None:
         unit = self.units[i]
         if unit.here:
             return
-        with self._copying(unit):
+        with lanes.copying(unit.path, self.from_file), self._copying(unit):
             unit.fill([tensor.to(self.device, non_blocking=True) for _, _, tensor in unit.slots])
         self.on_load(unit.module, unit.path)
 
@@ -151,6 +172,7 @@ class Stream:
     def _arrive(self, i: int) -> None:
         """Computing waits for the copy, and keeps the memory until it is done with it."""
         unit = self.units[i]
+        lanes.tell(lanes.WAIT, unit.path)
         if self.side is None or unit.arrived is None:
             return
         here = torch.cuda.current_stream(self.device)

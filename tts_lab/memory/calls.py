@@ -184,10 +184,11 @@ class _Mark:
 
     def _outside(self) -> tuple[int, ...]:
         tracer = self.tracer
-        return len(tracer.slices.repeats), len(tracer._flushes), len(tracer._markers), self.ledger.counts[0]
+        borders = len(tracer._flushes), len(tracer._markers), tracer.flow.told
+        return len(tracer.slices.repeats), *borders, self.ledger.counts[0]
 
     def undisturbed(self) -> bool:
-        """No loop was shortened, no cache emptied, nothing found that was there before the run."""
+        """No loop was shortened, no cache emptied, nothing told of copies, nothing found that was there before."""
         return self._outside() == self.outside
 
     def record(self, out: Any, path: str, tensors: Sequence[Tensor]) -> Record | None:

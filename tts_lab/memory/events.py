@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tts_lab.errors import LabError
+from tts_lab.memory.flow import Flow
 from tts_lab.whole import whole
 
 CATEGORIES = ("weight", "activation", "cache", "workspace")
@@ -130,18 +131,19 @@ class EventLog:
 
     meta: what was traced (torch version, system, recipe, lengths, operators, ...), plain JSON values. markers: borders
     of stages. repeats: loops that were shortened. work: what the kernels had to do, shortened loops in full. uses:
-    which weights each operator read. flushes: events before which the allocator's cache was emptied.
+    which weights each operator read. flushes: events before which the allocator's cache was emptied. flow: the order of
+    the work, of copies and of waits; empty in logs that were saved before it was written down.
     """
 
     def __init__(
         self, events: Sequence[Event] | Columns, meta: Mapping[str, Any] | None = None, markers: Sequence[Marker] = (),
         repeats: Sequence[Repeat] = (), work: Sequence[Work] = (), uses: Uses | None = None,
-        flushes: Sequence[int] = (),
+        flushes: Sequence[int] = (), flow: Flow | None = None,
     ) -> None:  # fmt: skip
         self._columns = events if isinstance(events, Columns) else Columns.of(events)
         self.meta: dict[str, Any] = dict(meta or {})
         self.markers, self.repeats, self.work = tuple(markers), tuple(repeats), tuple(work)
-        self.uses, self.flushes = uses or Uses(), tuple(flushes)
+        self.uses, self.flushes, self.flow = uses or Uses(), tuple(flushes), flow or Flow()
 
     def __len__(self) -> int:
         return len(self._columns.storage)
@@ -211,10 +213,11 @@ def _packed(log: EventLog) -> dict[str, NDArray[Any]]:
     """Arrays that compress well: a free repeats its allocation, so only how long ago that was is kept of it."""
     c = log.columns()
     fresh = c.bytes > 0
+    flow, about_flow = log.flow.packed() if len(log.flow) else ({}, {})
     about = {
         "format": FORMAT, "events": len(log), "bytes": int(np.abs(c.bytes).sum()), "tables": c.tables, "meta": log.meta,
         "markers": [astuple(m) for m in log.markers], "repeats": [astuple(r) for r in log.repeats],
-        "work": [astuple(w) for w in log.work], "flushes": log.flushes,
+        "work": [astuple(w) for w in log.work], "flushes": log.flushes, "flow": about_flow,
     }  # fmt: skip
     packed: dict[str, NDArray[Any]] = {name: getattr(c, name)[fresh] for name in ("operator", "module", "category")}
     packed |= {"bytes": c.bytes[fresh], "fresh": np.packbits(fresh), "stage": c.stage, "stream": c.stream}
@@ -223,6 +226,7 @@ def _packed(log: EventLog) -> dict[str, NDArray[Any]]:
     packed["age"] = (newest - c.storage)[~fresh]
     packed["use_position"] = np.diff(log.uses.position, prepend=0)
     packed |= {"use_storage": log.uses.storage, "use_first": log.uses.first}
+    packed |= flow
     packed["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
     return packed
 
@@ -251,7 +255,8 @@ def _unpacked(packed: Mapping[str, NDArray[Any]]) -> EventLog:
     uses = Uses(np.cumsum(packed["use_position"]), packed["use_storage"], packed["use_first"])
     if len({*map(len, vars(uses).values())}) > 1 or uses.position.max(initial=0) > count:
         raise ValueError("uses out of range")
+    flow = Flow.unpacked(packed, about.get("flow", {}), len(about["work"]))
     return EventLog(
         columns, about["meta"], [Marker(*m) for m in about["markers"]], [Repeat(*r) for r in about["repeats"]],
-        [Work(*w) for w in about["work"]], uses, about["flushes"],
+        [Work(*w) for w in about["work"]], uses, about["flushes"], flow,
     )  # fmt: skip

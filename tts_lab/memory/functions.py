@@ -110,12 +110,26 @@ class Functions(TorchFunctionMode):
             return _math(call)
         return self._fused(call, prepared(call, operator), operator)
 
+    def multihead(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """`nn.MultiheadAttention`: PyTorch tells a mode of this function and hides the attention that it calls."""
+        plain = F.scaled_dot_product_attention
+
+        def seen(*inner: Any, **named: Any) -> Any:
+            self.tracer._operators.call = (inner, named)
+            return self.attention(plain, inner, named)
+
+        F.scaled_dot_product_attention = seen
+        try:
+            return func(*args, **kwargs)
+        finally:
+            F.scaled_dot_product_attention = plain
+
     def _fused(self, asked: Call, call: Call, operator: str) -> Tensor:
         operators = self.tracer._operators
         with operators.as_role(None, silent=True):
             made = outputs(call, operator)
             if self.tracer.device == "cpu":
-                made[0].copy_(F.scaled_dot_product_attention(*call.tensors, call.attn_mask, call.dropout_p,
+                made[0].copy_(_ATTENTION(*call.tensors, call.attn_mask, call.dropout_p,
                               call.is_causal, scale=call.scale, enable_gqa=call.enable_gqa))  # fmt: skip
         for t in made:
             operators._see(t, operator, True)
@@ -167,6 +181,7 @@ def _target(args: Any, kwargs: Any) -> tuple[str | None, torch.dtype | None]:
     return None if device is None else torch.device(device).type, dtype
 
 
+_ATTENTION = F.scaled_dot_product_attention
 _VALUES = ("item", "tolist", "numpy", "__bool__", "__int__", "__float__", "__index__", "__complex__")
 _SPECIAL: dict[Any, Callable[[Functions, Any, Any, Any], Any]] = {
     torch.Tensor.to: Functions.to,
@@ -176,6 +191,7 @@ _SPECIAL: dict[Any, Callable[[Functions, Any, Any, Any], Any]] = {
     torch.tensor: Functions.literal,
     torch.as_tensor: Functions.literal,
     F.scaled_dot_product_attention: Functions.attention,
+    F.multi_head_attention_forward: Functions.multihead,
     torch.lstm: Functions.recurrent,
     **{getattr(torch.Tensor, name): Functions.value for name in _VALUES},
 }

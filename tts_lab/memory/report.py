@@ -19,6 +19,7 @@ from tts_lab.memory.holders import Holder, holders
 from tts_lab.memory.replay import ENDLESS, replay
 from tts_lab.memory.replayed import Alive, Failure, TimePoint, Verdict
 from tts_lab.memory.roofline import Estimate, estimate, estimate_stages
+from tts_lab.memory.schedule import overlapped
 from tts_lab.memory.summary import summary_html
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ class MemoryReport(Frames):
     max_memory_allocated and max_memory_reserved count them; where the card is too small, what the run would need on one
     that is not. context: taken by CUDA beside them. margin: what the card has left; below zero: what is missing.
     unmodelled: what may come on top by name, at most. failure: the request at which the run ends. floor: with streamed
-    weights. holders: modules by what they hold. alive: what there was at the peak. estimate: of the time it takes.
+    weights. holders: modules by what they hold. alive: what there was at the peak. estimate: of the time it takes, one
+    thing after the other; overlapped: seconds with copies beside the computing, where layers are streamed so.
     about: system, recipe, lengths, versions.
     """
 
@@ -78,6 +80,7 @@ class MemoryReport(Frames):
     about: Mapping[str, Any] = field(default_factory=dict)
     trace_seconds: float | None = None
     replay_seconds: float | None = None
+    overlapped: float | None = None
 
     @classmethod
     def of(cls, log: EventLog, card: Card | str, settings: Settings | None = None, *, depth: int = 2) -> MemoryReport:
@@ -94,7 +97,7 @@ class MemoryReport(Frames):
             "predicted", card, done.verdict, roomy.peak_allocated, roomy.peak_reserved, done.context, done.margin,
             _stages(log, roomy, floor, card), done.unmodelled, done.workspace, roomy.peak_requested, floor,
             done.out_of_memory, roomy.alive, holders(log, depth), roomy.timeline, estimate(log.work, card), notes,
-            log.meta, log.meta.get("seconds"), round(seconds, 4),
+            log.meta, log.meta.get("seconds"), round(seconds, 4), overlapped(log, card),
         )  # fmt: skip
 
     @property
@@ -142,6 +145,7 @@ class MemoryReport(Frames):
             "streaming_floor_bytes": self.floor.bytes if self.floor else None,
             "double_buffered_floor_bytes": self.floor.double_buffered if self.floor else None,
             "seconds_estimated": self.estimate.seconds if self.estimate else None,
+            "seconds_overlapped": self.overlapped,
             "seconds_bound_by": dict(self.estimate.bound_by) if self.estimate else {},
             "trace_seconds": self.trace_seconds, "replay_seconds": self.replay_seconds,
             "operators": self.about.get("operators"), "stages": {s.name: _plain(s, self.source) for s in self.stages},

@@ -40,14 +40,20 @@ def estimate(work: Iterable[Work], card: Card) -> Estimate:
     seconds, floor, launches = 0.0, 0.0, 0.0
     bound_by: dict[str, float] = {}
     for each in work:
-        parts = _seconds(each, card)
-        limits = {name: part / ATTAINED[name] for name, part in parts.items()} | {"launch": LAUNCH_SECONDS}
-        limit = max(limits, key=lambda name: limits[name])
-        bound_by[limit] = bound_by.get(limit, 0.0) + each.count * limits[limit]
-        seconds += each.count * limits[limit]
-        floor += each.count * max(parts.values())
+        limit, taken = launch(each, card)
+        bound_by[limit] = bound_by.get(limit, 0.0) + each.count * taken
+        seconds += each.count * taken
+        floor += each.count * max(_seconds(each, card).values())
         launches += each.count
     return Estimate(seconds, floor, round(launches), dict(sorted(bound_by.items(), key=lambda item: -item[1])))
+
+
+def launch(work: Work, card: Card) -> tuple[str, float]:
+    """What decides how long one launch takes (compute, memory, launch, transfer), and the seconds."""
+    parts = _seconds(work, card)
+    limits = {name: part / ATTAINED[name] for name, part in parts.items()} | {"launch": LAUNCH_SECONDS}
+    limit = max(limits, key=lambda name: limits[name])
+    return limit, limits[limit]
 
 
 def estimate_stages(work: Iterable[Work], card: Card) -> dict[str, Estimate]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from tts_lab.loops import Skip
 from tts_lab.memory.events import Repeat
+from tts_lab.memory.flow import Recorder
 from tts_lab.memory.ledger import Ledger
 from tts_lab.memory.work import Key, Tally
 
@@ -21,10 +22,13 @@ FIRST = 3  # passes of a growing loop that are traced before the last: the first
 
 
 class Slices:
-    """Shortens the loops of one trace and keeps the sums of `work` right. Implements `tts_lab.loops.Shortener`."""
+    """Shortens the loops of one trace and keeps the sums of `work`, and its order, right.
 
-    def __init__(self, ledger: Ledger, work: Tally) -> None:
-        self.ledger, self.work = ledger, work
+    Implements `tts_lab.loops.Shortener`.
+    """
+
+    def __init__(self, ledger: Ledger, work: Tally, flow: Recorder) -> None:
+        self.ledger, self.work, self.flow = ledger, work, flow
         self.repeats: list[Repeat] = []
 
     def passes(self, count: int, skip: Skip | None) -> Iterator[int]:
@@ -33,7 +37,7 @@ class Slices:
     def _alike(self, count: int) -> Iterator[int]:
         before = None
         for i in range(count):
-            start, work = len(self.ledger), self.work.copy()
+            start, work, step = len(self.ledger), self.work.copy(), self.flow.cut()
             yield i
             rows = self.ledger.slice(start)
             settled = before is not None and np.array_equal(rows, before) and rows[:, 1].sum() == 0
@@ -41,6 +45,7 @@ class Slices:
                 left_out = count - 1 - i
                 self.repeats.append(Repeat(start, len(self.ledger), 1 + left_out))
                 self._count(self._since(work), left_out)
+                self.flow.loop(step, 1 + left_out)
                 return
             before = rows
 
@@ -49,17 +54,20 @@ class Slices:
         if left_out < 1:
             yield from range(count)
             return
-        work, start = self.work, 0
+        work, start, step = self.work, 0, 0
         for i in range(FIRST):
-            work, start = self.work.copy(), len(self.ledger)
+            work, start, step = self.work.copy(), len(self.ledger), self.flow.cut()
             yield i
+        self.flow.loop(step, 1 + left_out / 2)
         self.repeats.append(Repeat(start, len(self.ledger), 1 + left_out))
         early, work = self._since(work), self.work.copy()
-        skip(left_out)
+        with self.flow.left_out():
+            skip(left_out)
         for key in self._since(work):  # making the state longer is no work of the run
             self.work[key] = work.get(key, 0.0)
-        work = self.work.copy()
+        work, step = self.work.copy(), self.flow.cut()
         yield count - 1
+        self.flow.loop(step, 1 + left_out / 2)
         # Work grows evenly with the position: the passes left out are as many halves of the first and of the last.
         for part in (early, self._since(work)):
             self._count(part, left_out / 2)

@@ -20,9 +20,11 @@ from torch import Tensor, nn
 
 from tts_lab.errors import LabError
 from tts_lab.loops import shortened
+from tts_lab.memory import lanes
 from tts_lab.memory.attention_route import Capability
 from tts_lab.memory.calls import Calls, Memory
 from tts_lab.memory.events import EventLog, Marker, Repeat, Work
+from tts_lab.memory.flow import Recorder
 from tts_lab.memory.flush import told
 from tts_lab.memory.functions import Functions
 from tts_lab.memory.ledger import Ledger
@@ -62,7 +64,8 @@ class Tracer(DeviceMeter):
         self.work: Tally = {}
         self.memory = memory if device == "meta" else None
         self.done: list[tuple[tuple[str, str, int, int], float]] = []  # the same as `work` in order, for `memory`
-        self.slices = Slices(self.ledger, self.work)
+        self.flow = Recorder()
+        self.slices = Slices(self.ledger, self.work, self.flow)
         self.paths = ModulePaths(self.place, self._cached, self._moved)
         self._markers: list[Marker] = []
         self._flushes: list[int] = []
@@ -75,6 +78,7 @@ class Tracer(DeviceMeter):
             stack.enter_context(torch.set_grad_enabled(self.grad))
             stack.enter_context(self.paths.watching())
             stack.enter_context(told(lambda: self._flushes.append(len(self.ledger))))
+            stack.enter_context(lanes.told(lambda what, part: self.flow.heard(what, part, self.ledger.where.stage)))
             if self.shorten:
                 stack.enter_context(shortened(self.slices))
             self._operators = Operators(self, self.memory.shapes if self.memory else Shapes())
@@ -143,6 +147,7 @@ class Tracer(DeviceMeter):
         for key, count in work:
             at_stage = (stage, *key)
             self.work[at_stage] = self.work.get(at_stage, 0.0) + count
+            self.flow.did(at_stage, count)
             if self.memory:
                 self.done.append((key, count))
 
@@ -173,8 +178,8 @@ class Tracer(DeviceMeter):
         markers = [Marker(ledger.shift(m.position), m.stage, m.begins) for m in self._markers]
         repeats = [Repeat(ledger.shift(r.start), ledger.shift(r.end), r.count) for r in self.slices.repeats]
         work = [Work(*key, count) for key, count in self.work.items()]
-        flushes = [ledger.shift(position) for position in self._flushes]
-        return EventLog(ledger.columns(), about | self.meta, markers, repeats, work, ledger.uses(), flushes)
+        flushes, flow = [ledger.shift(position) for position in self._flushes], self.flow.flow(list(self.work))
+        return EventLog(ledger.columns(), about | self.meta, markers, repeats, work, ledger.uses(), flushes, flow)
 
 
 class MetaMeter(Tracer):
