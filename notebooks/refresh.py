@@ -1,6 +1,6 @@
-"""Run notebooks from a clean kernel and keep what they show: `python notebooks/refresh.py [NOTEBOOK ...]`.
+"""Run notebooks from a clean kernel and keep what they show: `./lab refresh [NOTEBOOK ...]`.
 
-Without names, every notebook of this folder. What changes from run to run and says nothing (widget state, times of
+A notebook is named by its file or by its number (`06`); without names, every one of this folder. What changes from run to run and says nothing (widget state, times of
 cells, the kernel's version) is not kept, so that a difference in the file is a difference in the result.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -47,11 +48,25 @@ def clean(notebook: nbformat.NotebookNode) -> None:
         cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k == "tags"})
 
 
+def find(name: str) -> Path:
+    """The notebook of that file name or number. Ends the program with a sentence where there is none."""
+    path = Path(name)
+    if path.suffix == ".ipynb" and path.is_file():
+        return path.resolve()
+    found = sorted(HERE.glob(f"{path.name.removesuffix('.ipynb')}*.ipynb"))
+    if len(found) == 1:
+        return found[0]
+    there = ", ".join(book.stem for book in sorted(HERE.glob("*.ipynb")))
+    sys.exit(f"There is no notebook {name!r}{' alone' if found else ''}; there are {there}.")
+
+
 def main() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
-    for path in [Path(name) for name in sys.argv[1:]] or sorted(HERE.glob("*.ipynb")):
-        print(f"running {path.name}", flush=True)
-        refresh(path.resolve())
+    for path in [find(name) for name in sys.argv[1:]] or sorted(HERE.glob("*.ipynb")):
+        print(f"running {path.name} ...", end=" ", flush=True)
+        begin = time.perf_counter()
+        refresh(path)
+        print(f"{time.perf_counter() - begin:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
