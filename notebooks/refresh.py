@@ -1,7 +1,8 @@
 """Run notebooks from a clean kernel and keep what they show: `./lab refresh [NOTEBOOK ...]`.
 
-A notebook is named by its file or by its number (`06`); without names, every one of this folder. What changes from run to run and says nothing (widget state, times of
-cells, the kernel's version) is not kept, so that a difference in the file is a difference in the result.
+A notebook is named by its file or by its number (`06`); without names, every one of this folder. What changes from run
+to run and says nothing (widget state, times of cells, the kernel's version) is not kept, so that a difference in the
+file is a difference in the result.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import nbformat
 from nbclient import NotebookClient
 
 HERE = Path(__file__).resolve().parent
-SECONDS_PER_CELL = 120
+SECONDS_PER_CELL = 300  # as nbval gives it: a busy machine is slow
 
 
 def refresh(path: Path) -> None:

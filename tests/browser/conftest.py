@@ -23,6 +23,7 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+SIZE = {"width": 1280, "height": 900}
 HARMLESS = ("favicon",)  # of the console's errors
 SETTINGS = {
     "notification-extension/plugin": {"fetchNews": "false", "checkForUpdates": False},
@@ -112,21 +113,23 @@ class Bench:
         raised = self.page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']")
         assert raised.count() == 0, raised.first.inner_text()
 
-    def slide(self, label: str, presses: int = 1) -> None:
-        """Move the slider with this description by so many steps to the right, with the keyboard."""
-        handle = self.page.locator(".jupyter-widgets", has=self.page.get_by_text(label, exact=True))
-        handle = handle.locator(".noUi-handle").last
+    def slide(self, panel: object, label: str, presses: int) -> None:
+        """Move the slider with this description by so many steps to the right (left: below zero), with the keyboard."""
+        slider = panel.locator(".widget-slider", has=self.page.get_by_text(label, exact=True))
+        handle = slider.locator(".noUi-handle").last
         handle.scroll_into_view_if_needed()
         handle.focus()
-        for _ in range(presses):
-            self.page.keyboard.press("ArrowRight")
+        for _ in range(abs(presses)):
+            self.page.keyboard.press("ArrowRight" if presses > 0 else "ArrowLeft")
 
     def picture(self, name: str, locator: object = None, **more: object) -> None:
         """Take a picture, kept where TTS_LAB_PICTURES says."""
         folder = os.environ.get("TTS_LAB_PICTURES")
         if folder:
-            path = Path(folder) / f"{name}.png"
-            (locator or self.page).screenshot(path=str(path), **more)
+            self.page.set_viewport_size({**SIZE, "height": 1700})  # what does not fit would be cut
+            self.page.wait_for_timeout(1000)
+            (locator or self.page).screenshot(path=str(Path(folder) / f"{name}.png"), **more)
+            self.page.set_viewport_size(SIZE)
 
     def complaints(self) -> list[str]:
         return [text for text in self.errors if not any(word in text for word in HARMLESS)]
@@ -141,7 +144,7 @@ def workbench(browser: object, jupyter: str) -> Callable[[], AbstractContextMana
 @contextmanager
 def _opened(browser: object, jupyter: str) -> Iterator[Bench]:
     address, token, folder = jupyter.split("|")
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context = browser.new_context(viewport=SIZE)
     try:
         bench = Bench(context.new_page(), address, token, Path(folder))
         yield bench

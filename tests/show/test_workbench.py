@@ -23,7 +23,6 @@ def test_speaks_what_the_controls_say(bench):
     bench.button.click()
     assert (bench.speech.request.text, bench.speech.request.seed) == (SENTENCE, 7)
     assert (bench.speech.receipt.voice, bench.speech.receipt.evaluations) == ("high", 8)
-    assert bytes(bench.picture.value).startswith(b"\x89PNG")
     assert "real-time factor" in bench.receipt.value
     assert "8 evaluations" in bench.status.value
     assert not bench.button.disabled
@@ -50,7 +49,6 @@ def test_what_cannot_be_spoken_is_answered_by_a_sentence(bench, text, capsys):
     bench.button.click()
     assert "give some Chinese text" in bench.status.value
     assert (bench.speech, bench.receipt.value) == (None, "")
-    assert bench.picture.layout.display == "none"
     assert len(bench.takes) == 1  # what was spoken before is not lost
     assert not bench.button.disabled
     assert capsys.readouterr().err == ""

@@ -73,6 +73,7 @@ class FilmPlayer(widgets.VBox):
         self.step.observe(self._show, "value")
         self.sound = SoundPlayer({f"after step {last + 1}": film.speech})
         super().__init__([widgets.HBox([self.run, self.step]), self.picture, self.sound])
+        self.add_class("tts-lab-film")
         self._show()
 
     def __repr__(self) -> str:

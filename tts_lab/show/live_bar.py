@@ -60,7 +60,7 @@ def _stages(report: MemoryReport) -> str:
 
 def _stage(name: str, size: int, width: float) -> str:
     return (
-        f'<div style="display:flex;gap:8px;align-items:center"><span style="width:74px">{html.escape(name)}</span>'
+        f'<div style="display:flex;gap:8px;align-items:center"><span style="width:104px">{html.escape(name)}</span>'
         f'<span style="background:{KIND["activation"]};height:9px;width:{width:.0f}px"></span>'
         f"<span>{mib(size)} MiB</span></div>"
     )

@@ -17,7 +17,6 @@ from tts_lab.pipeline import say
 from tts_lab.recipe import Recipe
 from tts_lab.show.lever_controls import SHOWN, LeverControls
 from tts_lab.show.live_bar import bar_html
-from tts_lab.show.plots import mel_figure
 from tts_lab.show.sound_player import SoundPlayer
 from tts_lab.systems import SYSTEMS, load_system
 from tts_lab.types import Request, Speech, System
@@ -52,13 +51,13 @@ class Workbench(widgets.VBox):
         self.levers = LeverControls(recipe, levers, self.predict)
         self.bar, self.status, self.receipt = widgets.HTML(), widgets.HTML("Press Speak."), widgets.HTML()
         self.sound = widgets.VBox()
-        self.picture = widgets.Image(format="png", layout=widgets.Layout(width="100%", display="none"))
         row = widgets.Layout(flex_flow="row wrap")
         super().__init__([
             self.text, widgets.HBox([self.system, self.voice, self.emotion, self.card, self.seed], layout=row),
-            self.levers, self.bar, widgets.HBox([self.button, self.status], layout=row), self.sound, self.picture,
+            self.levers, self.bar, widgets.HBox([self.button, self.status], layout=row), self.sound,
             self.receipt,
         ])  # fmt: skip
+        self.add_class("tts-lab-workbench")
         self._serve()
 
     def _controls(self, name: str, text: str, card: str) -> None:
@@ -102,7 +101,7 @@ class Workbench(widgets.VBox):
         except LabError as error:
             self.report, self.bar.value = None, _complaint(str(error))
             return
-        self.bar.value = bar_html(self.report, f"for up to {self.seconds} s of speech")
+        self.bar.value = bar_html(self.report, f"for up to {self.seconds} s of speech: {self.recipe.name}")
 
     def speak(self) -> None:
         """Speak what the controls say; the button does this."""
@@ -135,8 +134,6 @@ class Workbench(widgets.VBox):
         player = SoundPlayer(self.takes)
         player.chosen = len(self.takes) - 1
         self.sound.children = (player,)
-        self.picture.value = mel_figure(speech)._repr_png_()
-        self.picture.layout.display = "block"
         self.receipt.value = speech.receipt._repr_html_()
         made = speech.receipt
         self.status.value = f"{made.audio_seconds:.2f} s of speech, {made.evaluations} evaluations: take {self._last}."
@@ -152,7 +149,6 @@ class Workbench(widgets.VBox):
     def _clear(self, sentence: str) -> None:
         """An old result beside a new complaint would be taken for its result; takes can still be heard."""
         self.speech, self.receipt.value = None, ""
-        self.picture.layout.display = "none"
         self.status.value = _complaint(sentence)
 
     def _serve(self, _: Any = None) -> None:
