@@ -5,9 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # for fake_system, which other processes import too
+settings.register_profile("lab", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
+settings.load_profile("lab")
 os.environ["TTS_LAB_TRACES"] = "off"  # a test asks the code that is here, not what an earlier run has kept
 
 

@@ -86,7 +86,7 @@ class Lab:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
 
     @property
@@ -203,7 +203,7 @@ def test_a_killed_installation_is_done_again(lab: Lab) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while "pip ." not in lab.calls and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
@@ -226,7 +226,7 @@ def test_two_at_once_install_once(lab: Lab) -> None:
         )
         for _ in range(2)
     ]
-    said = [process.communicate(timeout=60) for process in both]
+    said = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert lab.calls == ["venv", "pip ."]
     assert sum("waiting for it" in stderr for _, stderr in said) == 1
@@ -423,4 +423,45 @@ def test_continuous_integration_runs_the_same(lab: Lab) -> None:
         ["bash", ".ci/run"], cwd=lab.root, env=lab.environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "run -P -m pytest" in lab.calls
+    assert [call for call in lab.calls if call.startswith("run -P -m pytest")]
+
+
+def runs_of_pytest(lab: Lab, *words: str, **settings: str) -> list[str]:
+    """What pytest was told, for the tests and for the notebooks."""
+    (lab.root / "notebooks").mkdir()
+    (lab.root / "notebooks/00.ipynb").touch()
+    lab.calls_file.unlink(missing_ok=True)
+    assert lab.run("test", *words, **settings).returncode == 0
+    return [call.removeprefix("run -P -m pytest") for call in lab.calls if call.startswith("run -P -m pytest")]
+
+
+def test_everything_is_shared_among_workers(lab: Lab) -> None:
+    tests, notebooks = runs_of_pytest(lab, LAB_TEST_WORKERS="3")
+    assert tests == " -n 3 --dist worksteal"
+    assert notebooks.startswith(" -n 3 --dist loadfile --nbval ")
+
+
+@pytest.mark.parametrize(("cores", "workers"), [("2", " -n 2"), ("64", " -n 4"), ("1", "")])
+def test_a_worker_for_each_core(lab: Lab, cores: str, workers: str) -> None:
+    (lab.bin / "getconf").write_text(f"#!/bin/bash\n[[ $* == _NPROCESSORS_ONLN ]] && echo {cores}\n")
+    (lab.bin / "getconf").chmod(0o755)
+    tests, notebooks = runs_of_pytest(lab)
+    assert tests == (f"{workers} --dist worksteal" if workers else "")
+    assert notebooks.startswith(f"{workers} --dist loadfile --nbval" if workers else " --nbval")
+
+
+def test_cores_that_cannot_be_counted_are_one(lab: Lab) -> None:
+    assert runs_of_pytest(lab)[0] == ""
+
+
+def test_named_tests_start_no_workers(lab: Lab) -> None:
+    tests, notebooks = runs_of_pytest(lab, "tests/nn", "-k", "mel", LAB_TEST_WORKERS="2")
+    assert tests == " tests/nn -k mel"
+    assert notebooks.startswith(" -n 2 ")
+
+
+@pytest.mark.parametrize("workers", ["0", "many", "-1"])
+def test_a_number_of_workers_that_is_none(lab: Lab, workers: str) -> None:
+    done = lab.run("test", LAB_TEST_WORKERS=workers)
+    assert done.returncode == 1
+    assert f"LAB_TEST_WORKERS is {workers}; it is a number of processes, 1 or more." in done.stderr

@@ -153,6 +153,10 @@ def test_judges_that_are_not_installed(run: Any, monkeypatch: pytest.MonkeyPatch
     assert "The judges need faster_whisper, which is not installed" in words(result.stderr)
 
 
+def lines_of(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
 @pytest.mark.slow
 def test_the_bundled_voice_killed_on_the_way_gives_the_same_table(tmp_path: Path) -> None:
     """kill -9 of the command and of its workers' leader, at random moments; then it goes on."""
@@ -161,9 +165,11 @@ def test_the_bundled_voice_killed_on_the_way_gives_the_same_table(tmp_path: Path
     calm = Sweep(grid, tmp_path / "calm.jsonl").run(tell=lambda _: None, progress=False, threads=1)
     command = [sys.executable, "-m", "tts_lab.cli", "sweep", "grid.yaml", "--threads", "1"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    for _ in range(2):
+    for lines in (1, 2):  # once before the first cell is finished, once after
         process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
-        time.sleep(random.uniform(2, 12))
+        while process.poll() is None and lines_of(tmp_path / "grid.jsonl") < lines:
+            time.sleep(0.05)
+        time.sleep(random.uniform(0, 1))
         process.send_signal(signal.SIGKILL)
         process.wait()
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)

@@ -121,11 +121,11 @@ def test_ends_cleanly_with_pages_open(gradio, tmp_path, how, code):
     process = launch(tmp_path, "--port", "0")
     try:
         url = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline()).group()
-        with httpx.stream("GET", f"{url}gradio_api/heartbeat/visitor", timeout=20) as page:
+        with httpx.stream("GET", f"{url}gradio_api/heartbeat/visitor", timeout=120) as page:
             next(page.iter_lines())
             assert len(list(tmp_path.glob("tts-lab-web-*"))) == 1
             process.send_signal(how)
-            out, err = process.communicate(timeout=40)
+            out, err = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == code

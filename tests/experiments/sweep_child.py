@@ -72,13 +72,25 @@ def killed_until_done(folder: Path, name: str, most: int) -> list[int]:
             run(str(out), str(folder / f"{name}.log"), 1, True)
             os._exit(0)
         if len(kills) < most:
-            time.sleep(random.uniform(0.02, 0.6))
+            wait_for_sounds(folder / f"{name}.log", random.randint(0, 12), pid)
+            time.sleep(random.uniform(0, 0.02))
             os.kill(pid, signal.SIGKILL)  # a child that has ended is there until it is waited for
         _, status = os.waitpid(pid, 0)
         if not os.WIFSIGNALED(status):
             assert os.WEXITSTATUS(status) == 0
             return kills
         kills.append(out.read_bytes().count(b'"kind": "cell"') if out.exists() else 0)
+
+
+def wait_for_sounds(log: Path, more: int, pid: int) -> None:
+    """Until the child has made so many more sounds or has ended: a time would hit elsewhere on a busy machine."""
+
+    def size() -> int:
+        return log.read_bytes().count(b"\n") if log.exists() else 0
+
+    end = size() + more
+    while size() < end and not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        time.sleep(0.002)
 
 
 def main(folder: Path) -> None:

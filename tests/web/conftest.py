@@ -56,7 +56,7 @@ def slow(monkeypatch):
         each.enough.set()
 
 
-def soon(what: Callable[[], Any], seconds: float = 20) -> Any:
+def soon(what: Callable[[], Any], seconds: float = 120) -> Any:
     """What `what` gives once it is true; fails where that takes too long."""
     end = time.monotonic() + seconds
     while not (found := what()):

@@ -15,7 +15,7 @@ from tts_lab.web.shelf import Shelf
 
 TEXT = "今天天气真好，我们一起去公园吧！"
 PICTURE = Path(__file__).resolve().parents[2] / "docs" / "web.png"
-PATIENCE = 60_000  # ms
+PATIENCE = 180_000  # ms
 
 
 def speak(page, url, text=TEXT):
@@ -39,6 +39,7 @@ class Visit:
     def __init__(self, browser, **options):
         self.context = browser.new_context(**options)
         self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE)
         self.asked, self.complaints = [], []
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("console", self.listen)
@@ -204,6 +205,7 @@ def test_the_bundled_voice(browser):
     """Set TTS_LAB_PICTURES to a folder to keep the picture that docs/ has."""
     with Server(Shelf("cpu"), Limits(), Address(port=0)) as server:
         page = browser.new_page(viewport={"width": 1240, "height": 900})
+        page.set_default_timeout(PATIENCE)
         try:
             speak(page, server.url, "你好。")  # the first speech of a process is slower than any other
             speak(page, server.url)

@@ -20,7 +20,12 @@ TEXT = "今天天气真好。"
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     with Server(Shelf("cpu"), Limits(), Address(port=0)) as server:
-        found = Client(server.url, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
+        found = Client(
+            server.url,
+            verbose=False,
+            download_files=str(tmp_path_factory.mktemp("downloads")),
+            httpx_kwargs={"timeout": 120},
+        )
         found.events = server.events
         yield found
 

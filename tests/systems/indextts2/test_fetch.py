@@ -257,7 +257,7 @@ def test_without_the_hub_it_says_in_one_sentence_what_to_do(tmp_path: Path, surr
     """The real library in a process of its own: with an address that nothing answers at, and told to be offline."""
     arguments = ("fetch", "indextts2", "--accept-licence", "--to", str(tmp_path / "w"), "--only", "campplus")
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "tts_lab.cli", *arguments], capture_output=True, text=True, timeout=100,
+        [sys.executable, "-P", "-m", "tts_lab.cli", *arguments], capture_output=True, text=True, timeout=300,
         env=os.environ | surroundings | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
