@@ -23,14 +23,14 @@ def bar_html(report: MemoryReport, about: str = "") -> str:
     parts += [("reserved, not in use", max(rest, 0), "#d9d9d9")]
     edge = 100 * report.card.total_bytes / end
     return (
-        f"<div>{_verdict(report)} {html.escape(about)}</div>"
+        f'<div style="line-height:1.5"><div>{_verdict(report)} {html.escape(about)}</div>'
         f'<div role="img" aria-label="{html.escape(report.sentence)}" style="position:relative;height:24px;'
         f'max-width:900px;display:flex;overflow:hidden;border:1px solid #999;border-radius:3px">'
         f"{''.join(_part(name, size, end, colour) for name, size, colour in parts)}"
         f'<span style="position:absolute;left:calc({edge:.2f}% - 3px);top:0;bottom:0;width:3px;'
         f'background:{VERDICT["out_of_memory"]}"></span></div>'
         f'<div style="max-width:900px">{"".join(_key(*part) for part in parts if part[1])}'
-        f"<span>card ends at {report.card.total_bytes / GIB:.2f} GiB</span></div>{_stages(report)}"
+        f"<span>card ends at {report.card.total_bytes / GIB:.2f} GiB</span></div>{_stages(report)}</div>"
     )
 
 

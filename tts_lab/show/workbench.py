@@ -134,7 +134,7 @@ class Workbench(widgets.VBox):
         player = SoundPlayer(self.takes)
         player.chosen = len(self.takes) - 1
         self.sound.children = (player,)
-        self.receipt.value = speech.receipt._repr_html_()
+        self.receipt.value = f'<div style="line-height:1.4">{speech.receipt._repr_html_()}</div>'
         made = speech.receipt
         self.status.value = f"{made.audio_seconds:.2f} s of speech, {made.evaluations} evaluations: take {self._last}."
 
@@ -168,7 +168,7 @@ class Workbench(widgets.VBox):
         ):
             options = [(f"{box.description}: its own", None), *((name, name) for name in names)]
             if tuple(box.options) != tuple(options):
-                box.options, box.value = options, (names[0] if box is self.voice and names else None)
+                box.options, box.index = options, (1 if box is self.voice and names else 0)
 
 
 def _differs(speech: Speech) -> str:
