@@ -16,8 +16,10 @@ import claims
 import fits
 import levers
 import memory_speed
+import notebook_times
 import steps_quality
 import validate_memory
+import workbench
 from environment import ROOT
 from speed import speeds
 from tts_lab.experiments.quality_table import by_settings, by_voices, markdown
@@ -43,6 +45,10 @@ def table(name: str) -> str:
         return markdown(claims.table(_measured("claims")))
     if name == "steps_quality":
         return markdown(steps_quality.table(_measured("steps_quality")))
+    if name == "notebooks":
+        return markdown(notebook_times.table(_measured("notebooks")))
+    if name == "workbench":
+        return markdown(workbench.table(_measured("workbench")))
     if name == "memory_validated":
         return _validated()
     settings = _measured("voice_quality")["settings"]

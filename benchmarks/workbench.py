@@ -2,8 +2,9 @@
 
     python benchmarks/workbench.py
 
-*Seen before*: the same system, recipe and card, as when a slider goes back. *Kept trace*: the trace is there, its replay
-on this card is not. *New recipe*: the first time in this process, the system's modules already known. Medians, in one run.
+*Seen before*: the same system, recipe and card, as when a slider goes back. *Kept trace*: the trace is there, its
+replay on this card is not. *New recipe*: the first time in this process, the system's modules already known. Medians,
+in one run.
 Writes `data/measured/workbench.json`.
 """
 

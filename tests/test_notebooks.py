@@ -56,13 +56,13 @@ def test_there_are_notebooks():
 
 def test_cells_ran_in_order_from_a_clean_kernel(notebook):
     counts = [cell.execution_count for cell in code_cells(notebook)]
-    assert counts == list(range(1, len(counts) + 1)), "run `python notebooks/refresh.py`"
+    assert counts == list(range(1, len(counts) + 1)), "run `./lab refresh`"
 
 
 def test_nbval_has_something_to_compare(notebook):
     cells = code_cells(notebook)
     share = sum(map(compared, cells)) / len(cells)
-    assert share >= 0.7, f"only {share:.0%} of the code cells are compared; run `python notebooks/refresh.py`"
+    assert share >= 0.7, f"only {share:.0%} of the code cells are compared; run `./lab refresh`"
 
 
 def test_a_stripped_notebook_would_be_found(notebook):
@@ -141,6 +141,30 @@ def test_nbval_forgives_a_measurement_and_nothing_else(tmp_path):
 
 def refresh(path):
     return subprocess.run([sys.executable, ROOT / "notebooks" / "refresh.py", path], capture_output=True, text=True)
+
+
+def test_a_notebook_is_found_by_its_number():
+    sys.path.append(str(ROOT / "notebooks"))
+    import refresh as script
+
+    assert script.find("06").stem == "06_steps_and_precision"
+    assert script.find("07_mel_spectrograms").stem == "07_mel_spectrograms"
+    for name in ("99", "0"):
+        with pytest.raises(SystemExit, match="00_start_here, 01_where"):
+            script.find(name)
+
+
+def test_every_notebook_has_exercises_with_their_solutions_folded(notebook):
+    last = notebook.cells[-1].source
+    assert "## Exercises" in last
+    assert "<details><summary>Solutions</summary>" in last
+
+
+def test_a_widget_has_a_picture_or_a_table_in_its_notebook(notebook):
+    """Saved widgets are blank on sites that show code."""
+    kinds = [set(out.get("data", {})) for cell in code_cells(notebook) for out in cell.outputs]
+    widgets = sum("application/vnd.jupyter.widget-view+json" in kind for kind in kinds)
+    assert widgets <= sum(bool(kind & {"image/png", "text/html"}) for kind in kinds)
 
 
 def test_refresh_runs_cleans_and_keeps_the_old_file_when_a_cell_raises(tmp_path):

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tts_lab.paths import data_dir
+from tts_lab.show.quality_figure import steps_figure
+
+
+@pytest.fixture(scope="module")
+def measured():
+    folder = data_dir() / "measured"
+    names = ("steps_quality", "voice_quality")
+    return [json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["settings"] for name in names]
+
+
+def test_every_way_and_every_setting_is_drawn(measured):
+    ways, voice = measured
+    left, right = steps_figure(ways, voice).axes
+    drawn = sorted(round(float(y), 4) for line in left.lines for y in line.get_ydata())
+    assert drawn == sorted(round(way["mel_cepstral_distance"], 4) for way in ways)
+    spoken = [100 * s["figures"]["all"]["toneless"] for s in voice if s.get("evaluations")]
+    assert list(right.lines[0].get_ydata()) == pytest.approx(spoken)
+    assert {text.get_text() for text in right.get_legend().get_texts()} >= {"teacher", "the bundled voice"}
