@@ -25,7 +25,7 @@ def test_it_shows_what_the_library_predicts(panel: MemoryPanel) -> None:
 
 def test_a_lever_changes_the_prediction(panel: MemoryPanel) -> None:
     before = panel.report.peak_allocated  # type: ignore[union-attr]
-    panel.levers["precision"].value = "fp16"
+    panel.levers.boxes["precision"].value = "fp16"
     assert panel.report.peak_allocated < 0.6 * before  # type: ignore[union-attr]
     assert panel.chosen == Recipe(precision="fp16")
 
@@ -33,9 +33,9 @@ def test_a_lever_changes_the_prediction(panel: MemoryPanel) -> None:
 def test_a_preset_sets_all_levers_at_once(panel: MemoryPanel) -> None:
     drawn = []
     panel.draw, draw = lambda: drawn.append(draw()), panel.draw  # type: ignore[method-assign]
-    panel.recipe.value = "fits-2gb"
+    panel.levers.start.value = "fits-2gb"
     assert len(drawn) == 1
-    assert (panel.levers["precision"].value, panel.levers["offload"].value) == ("fp16", "stage")
+    assert (panel.levers.boxes["precision"].value, panel.levers.boxes["offload"].value) == ("fp16", "stage")
 
 
 def test_a_card_that_does_not_exist_is_answered_and_leaves_no_picture(panel: MemoryPanel) -> None:

@@ -11,15 +11,12 @@ from tts_lab.errors import LabError
 from tts_lab.experiments.vram import REFERENCE_SECONDS, vram
 from tts_lab.memory.cards import cards
 from tts_lab.memory.report import MemoryReport
-from tts_lab.recipe import PRESETS, Recipe
+from tts_lab.recipe import Recipe
+from tts_lab.show.lever_controls import LeverControls
 from tts_lab.show.memory_figure import memory_figure
 from tts_lab.systems import STUDIES, SYSTEMS
 
-CHOICES = {
-    "precision": ("fp32", "fp16", "bf16"), "offload": ("none", "voice", "stage"),
-    "guidance_mode": ("batched", "sequential"), "attention": ("auto", "math"), "tile": (0, 64, 256),
-    "beams": (1, 2, 3, 4),
-}  # fmt: skip
+LEVERS = ("precision", "offload", "guidance_mode", "attention", "tile", "beams")
 SECONDS = (5, 10, 20, 30, 60)
 
 
@@ -38,31 +35,25 @@ class MemoryPanel(widgets.VBox):
         self.seconds = widgets.SelectionSlider(
             options=SECONDS, value=30, description="seconds", continuous_update=False
         )
-        self.recipe = widgets.Dropdown(options=list(PRESETS), value=recipe, description="recipe")
-        start = PRESETS[recipe][0]
-        self.levers = {
-            lever: widgets.Dropdown(options=options, value=getattr(start, lever), description=lever)
-            for lever, options in CHOICES.items()
-        }
+        self.levers = LeverControls(recipe, LEVERS, lambda: self.draw())
         self.verdict = widgets.HTML()
         self.picture = widgets.Image(format="png", layout=widgets.Layout(width="100%"))
-        self.recipe.observe(self._start_from, "value")
-        for control in (self.system, self.card, self.seconds, *self.levers.values()):
-            control.observe(self._changed, "value")
+        self.system.observe(self._serve, "value")
+        for control in (self.card, self.seconds):
+            control.observe(lambda _: self.draw(), "value")
         row = widgets.Layout(flex_flow="row wrap")
         super().__init__([
-            widgets.HBox([self.system, self.card, self.seconds, self.recipe], layout=row),
-            widgets.HBox(list(self.levers.values()), layout=row), self.verdict, self.picture,
+            widgets.HBox([self.system, self.card, self.seconds], layout=row), self.levers, self.verdict, self.picture,
         ])  # fmt: skip
-        self.draw()
+        self._serve()
 
     def __repr__(self) -> str:
-        return f"MemoryPanel({self.system.value} on {self.card.value}: recipe, {', '.join(self.levers)})"
+        return f"MemoryPanel({self.system.value} on {self.card.value}: recipe, {', '.join(self.levers.boxes)})"
 
     @property
     def chosen(self) -> Recipe:
         """The recipe that the controls say."""
-        return PRESETS[self.recipe.value][0].replace(**{name: box.value for name, box in self.levers.items()})
+        return self.levers.recipe
 
     def draw(self) -> None:
         """Predict and draw what the controls say; what cannot be is answered by its sentence."""
@@ -77,14 +68,8 @@ class MemoryPanel(widgets.VBox):
         self.picture.value = memory_figure(self.report)._repr_png_()
         self.picture.layout.display = "block"
 
-    def _start_from(self, change: Any) -> None:
-        """Set the levers to those of a preset, and draw once."""
-        start = PRESETS[change["new"]][0]
-        for name, box in self.levers.items():
-            box.unobserve(self._changed, "value")
-            box.value = getattr(start, name)
-            box.observe(self._changed, "value")
-        self.draw()
-
-    def _changed(self, _: Any) -> None:
+    def _serve(self, _: Any = None) -> None:
+        """Fit the levers to the system, and draw."""
+        name = self.system.value
+        self.levers.serve(name if name in SYSTEMS else "")
         self.draw()
