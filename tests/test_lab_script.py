@@ -465,3 +465,47 @@ def test_a_number_of_workers_that_is_none(lab: Lab, workers: str) -> None:
     done = lab.run("test", LAB_TEST_WORKERS=workers)
     assert done.returncode == 1
     assert f"LAB_TEST_WORKERS is {workers}; it is a number of processes, 1 or more." in done.stderr
+
+
+def with_apt(lab: Lab, code: int = 0) -> None:
+    for name, body in (("apt-get", f'echo "apt $*" >>"$CALLS"; exit {code}'), ("id", "echo 0")):
+        (lab.bin / name).unlink(missing_ok=True)
+        (lab.bin / name).write_text(f"#!{shutil.which('bash')}\n{body}\n")
+        (lab.bin / name).chmod(0o755)
+
+
+def test_continuous_integration_installs_the_browser_that_tests_need(lab: Lab) -> None:
+    with_apt(lab)
+    assert lab.run("test", CI="true").returncode == 0
+    assert [call for call in lab.calls if call.startswith("apt ")] == [
+        "apt update",
+        "apt install -y --no-install-recommends chromium",
+    ]
+
+
+def test_nothing_is_installed_on_a_persons_system(lab: Lab) -> None:
+    with_apt(lab)
+    assert lab.run("test").returncode == 0
+    assert not [call for call in lab.calls if call.startswith("apt ")]
+
+
+def test_a_browser_that_is_there_is_enough(lab: Lab) -> None:
+    with_apt(lab)
+    lab.python("chromium")
+    assert lab.run("test", CI="true").returncode == 0
+    assert not [call for call in lab.calls if call.startswith("apt ")]
+
+
+def test_without_a_browser_the_tests_go_on(lab: Lab) -> None:
+    with_apt(lab, code=1)
+    done = lab.run("test", CI="true")
+    assert done.returncode == 0
+    assert "Chromium could not be installed" in done.stderr
+
+
+def test_refresh_runs_the_notebooks_that_are_named(lab: Lab) -> None:
+    assert lab.run("refresh", "06").returncode == 0
+    assert [call for call in lab.calls if call.startswith("run ")] == [
+        f"run -P {lab.root}/notebooks/refresh.py 06",
+        f"run -P -m ruff format --quiet {lab.root}/notebooks",
+    ]
