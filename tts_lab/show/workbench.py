@@ -177,4 +177,4 @@ def _differs(speech: Speech) -> str:
 
 
 def _complaint(sentence: str) -> str:
-    return f'<b style="color:#c0392b">{html.escape(sentence)}</b>'
+    return f'<b style="color:var(--jp-error-color1, #b00020)">{html.escape(sentence)}</b>'
