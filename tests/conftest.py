@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -12,6 +13,16 @@ sys.path.insert(0, str(HERE))  # for fake_system, which other processes import t
 settings.register_profile("lab", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 settings.load_profile("lab")
 os.environ["TTS_LAB_TRACES"] = "off"  # a test asks the code that is here, not what an earlier run has kept
+
+
+def pytest_collection_finish(session):
+    """Python's collector looks at nothing that is there by now: a trace collects at every border of a stage, and half
+    of its time went into looking through torch's and pytest's objects, of which none ever goes."""
+    if "tts_lab.memory.tracer" in sys.modules:
+        import torch._dynamo  # noqa: F401  # which every trace needs
+
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture

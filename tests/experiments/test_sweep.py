@@ -15,7 +15,7 @@ import torch
 
 from tts_lab import systems
 from tts_lab.errors import LabError
-from tts_lab.experiments import distances, sweep_work
+from tts_lab.experiments import distances, sweep_cluster, sweep_work
 from tts_lab.experiments.sweep import Sweep
 from tts_lab.experiments.sweep_file import ResultsFile
 from tts_lab.experiments.sweep_results import Results
@@ -461,8 +461,9 @@ def test_a_worker_may_be_closed_while_its_thread_lets_the_process_go() -> None:
 
 
 @pytest.mark.usefixtures("true_pitch")
-def test_a_cluster_finds_the_same(tmp_path: Path) -> None:
+def test_a_cluster_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(sweep_cluster, "TIMEOUT", "120s")  # the machine may be busy
     here, _ = swept(tmp_path / "here.jsonl", keep_sound=True)
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         there, _ = swept(tmp_path / "there.jsonl", keep_sound=True, scheduler=cluster.scheduler_address)
@@ -482,8 +483,6 @@ def test_without_dask_a_cluster_says_what_to_install(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://x", "127.0.0.1"])
 def test_a_scheduler_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     pytest.importorskip("distributed")
-    from tts_lab.experiments import sweep_cluster
-
     monkeypatch.setattr(sweep_cluster, "TIMEOUT", "1s")
     with pytest.raises(LabError, match="No Dask scheduler answers at"):
         swept(tmp_path / "a.jsonl", scheduler=address)

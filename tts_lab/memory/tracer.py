@@ -226,17 +226,21 @@ def _place_tensors(tracer: Tracer, value: Any) -> None:
 def _steady_garbage() -> Iterator[None]:
     """Python's collector off, so that cycles are freed at stage borders and not at random; what was there is frozen.
 
+    A caller who has frozen objects already leaves few to look through, and finds them frozen afterwards.
+
     The first operator of a process that a dispatch mode sees would load torch._dynamo, which keeps the frames of its
     importers, and with them tensors of the run, until the next collection: it is loaded before.
     """
     importlib.import_module("torch._dynamo")
-    was_on = gc.isenabled()
+    was_on, frozen = gc.isenabled(), gc.get_freeze_count() > 0
     gc.collect()
     gc.disable()
-    gc.freeze()
+    if not frozen:
+        gc.freeze()
     try:
         yield
     finally:
-        gc.unfreeze()
+        if not frozen:
+            gc.unfreeze()
         if was_on:
             gc.enable()

@@ -62,7 +62,7 @@ def test_no_piece_has_more_units_than_the_model_has_positions(text: str, limit: 
     assert bare("".join(bare(piece) for piece in pieces)) == bare(text)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.sampled_from([*SENTENCES, "😀", "\n", "，", " ", "W", "<", "呣。"]), min_size=1, max_size=12),
     st.integers(10, 80),
