@@ -239,7 +239,7 @@ def test_remembered_shapes_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_what_was_frozen_before_a_trace_is_so_after_it() -> None:
-    """Else each trace would look through all that the process holds; and without a caller's wish nothing stays frozen."""
+    """Else each trace would look through all that the process holds. What nobody froze is thawed."""
     x, tests_froze = torch.zeros(4, device="meta"), gc.get_freeze_count() > 0
     try:
         gc.unfreeze()
