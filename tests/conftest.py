@@ -16,11 +16,21 @@ os.environ["TTS_LAB_TRACES"] = "off"  # a test asks the code that is here, not w
 
 
 def pytest_collection_finish(session):
-    """Python's collector looks at nothing that is there by now: a trace collects at every border of a stage, and half
-    of its time went into looking through torch's and pytest's objects, of which none ever goes."""
     if "tts_lab.memory.tracer" in sys.modules:
         import torch._dynamo  # noqa: F401  # which every trace needs
 
+        gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _frozen():
+    """Python's collector looks at nothing that was there when a file began, if tracing was imported by then.
+
+    A trace collects garbage when it begins and at every border of a stage, and half of its time went into looking
+    through the objects of torch, pytest and all tests. Thawed once a file, so that what traces froze can go.
+    """
+    if gc.get_freeze_count():
+        gc.unfreeze()
         gc.collect()
         gc.freeze()
 

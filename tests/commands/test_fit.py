@@ -92,7 +92,7 @@ def test_bad_input_is_one_sentence_and_leaves_no_file(run: Any, tmp_path: Any, a
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\xfa")
     (tmp_path / "a.txt").write_text("你好。", encoding="utf-8")
     lengths = () if {"--seconds", "--text-file"} & set(arguments) else SHORT
-    result = run("fit", *arguments, *lengths)
+    result = run("fit", *lengths, *arguments)
     assert result.exit_code == 2, result.output
     assert words in " ".join(result.stderr.split())
     assert "Traceback" not in result.output

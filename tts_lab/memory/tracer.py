@@ -226,7 +226,8 @@ def _place_tensors(tracer: Tracer, value: Any) -> None:
 def _steady_garbage() -> Iterator[None]:
     """Python's collector off, so that cycles are freed at stage borders and not at random; what was there is frozen.
 
-    A caller who has frozen objects already leaves few to look through, and finds them frozen afterwards.
+    A caller who had frozen objects already finds them frozen afterwards, and with them what was there when the trace
+    began: Python can only thaw everything.
 
     The first operator of a process that a dispatch mode sees would load torch._dynamo, which keeps the frames of its
     importers, and with them tensors of the run, until the next collection: it is loaded before.
@@ -235,8 +236,7 @@ def _steady_garbage() -> Iterator[None]:
     was_on, frozen = gc.isenabled(), gc.get_freeze_count() > 0
     gc.collect()
     gc.disable()
-    if not frozen:
-        gc.freeze()
+    gc.freeze()
     try:
         yield
     finally:
