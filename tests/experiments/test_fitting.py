@@ -5,14 +5,23 @@ from __future__ import annotations
 import pytest
 
 from tts_lab.errors import LabError
+from tts_lab.experiments import fitting
 from tts_lab.experiments.fitting import fit, with_free
+from tts_lab.experiments.ladder import Lengths
 from tts_lab.memory.cards import find_card
 from tts_lab.pipeline import say
 from tts_lab.recipe import Recipe
 from tts_lab.systems import load_system
 from tts_lab.types import Request
 
-TEXT = Request("今天天气真好，我们一起去公园吧！" * 3)
+TEXT = Request("今天天气真好，我们去公园。")  # 3 s of speech
+LONG = Request(TEXT.text * 3)
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lengths of test_planner.py, whose traces are kept."""
+    monkeypatch.setattr(fitting, "REFERENCE_SECONDS", 3.0)
 
 
 def test_without_a_card_the_default_recipe_speaks() -> None:
@@ -29,6 +38,7 @@ def test_what_is_free_is_planned_for() -> None:
     found = fit("mini", TEXT, "cuda", card=card)
     assert found.plan is not None
     assert found.plan.verdict == "fits"
+    assert found.plan.lengths == Lengths(3.0, fitting.REFERENCE_SECONDS)
     assert len(found.recipes) == 1 + len(found.plan.fallbacks) > 1
     assert "with 900 MiB free" in found.sentence
 
@@ -47,6 +57,6 @@ def test_a_card_that_is_full_is_refused() -> None:
 
 def test_the_recipes_speak() -> None:
     found = fit("mini", TEXT, "cuda", card=with_free("NVIDIA GeForce RTX 3070", 2**30, (8, 6)))
-    speech = say(load_system("mini", "cpu"), TEXT, found.recipes[0], fallbacks=found.recipes[1:])
+    speech = say(load_system("mini", "cpu"), LONG, found.recipes[0], fallbacks=found.recipes[1:])
     assert speech.samples.shape[-1] > 10_000
     assert [part.recipe for part in speech.receipt.spoken] == [found.recipes[0]]

@@ -333,6 +333,9 @@ def test_one_resident_stage_leaves_nothing_behind() -> None:
     assert stage.live_bytes()[-1] == 0
 
 
+PIECE = 9.0  # seconds of speech in one piece
+
+
 def peak(system: str, seconds: float, **options: Any) -> float:
     return vram(system, "8gb", seconds=seconds, **options).peak_allocated / MIB
 
@@ -344,14 +347,14 @@ def test_memory_does_not_depend_on_the_length_beyond_a_piece() -> None:
 
 
 def test_layers_leave_as_stages() -> None:
-    layers, stage = (peak("sambert", 30, recipe=Recipe(offload=where)) for where in ("layers", "stage"))
-    assert layers == stage
-    assert any("works as offload stage" in note for note in vram("sambert", "8gb", Recipe(offload="layers")).notes)
+    layers, stage = (vram("sambert", "8gb", Recipe(offload=where), PIECE) for where in ("layers", "stage"))
+    assert layers.peak_allocated == stage.peak_allocated
+    assert any("works as offload stage" in note for note in layers.notes)
 
 
 def test_levers_that_save_do() -> None:
     plain, tiled, half = (
-        peak("sambert", 30, recipe=Recipe(**way)) for way in ({}, {"tile": 64}, {"precision": "fp16"})
+        peak("sambert", PIECE, recipe=Recipe(**way)) for way in ({}, {"tile": 64}, {"precision": "fp16"})
     )
     assert tiled < 0.8 * plain
     assert half < 0.65 * plain
