@@ -23,13 +23,15 @@ def pytest_collection_finish(session):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _frozen():
+def _thawed():
     """Python's collector looks at nothing that was there when a file began, if tracing was imported by then.
 
     A trace collects garbage when it begins and at every border of a stage, and half of its time went into looking
-    through the objects of torch, pytest and all tests. Thawed once a file, so that what traces froze can go.
+    through the objects of torch, pytest and all tests. What traces froze can go when a file has ended.
     """
-    if gc.get_freeze_count():
+    before = gc.get_freeze_count()
+    yield
+    if before and gc.get_freeze_count() > before:
         gc.unfreeze()
         gc.collect()
         gc.freeze()
