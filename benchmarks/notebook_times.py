@@ -29,15 +29,9 @@ def main() -> None:
 
 
 def table(result: dict[str, Any]) -> Table:
-    """A row for each notebook, with its question."""
-    rows = [(f"`{r['name']}`", r["question"], str(r["cells"]), f"{r['seconds']:.0f}") for r in result["notebooks"]]
-    return ("notebook", "question", "code cells", "seconds"), rows
-
-
-def question(notebook: nbformat.NotebookNode) -> str:
-    """The question that a notebook begins with, in one line."""
-    text = notebook.cells[0].source.split("**Question.**")[1].split("\n\n")[0]
-    return " ".join(text.split())
+    """A row for each notebook, with its title."""
+    rows = [(f"`{r['name']}`", r["title"], str(r["cells"]), f"{r['seconds']:.0f}") for r in result["notebooks"]]
+    return ("notebook", "title", "code cells", "seconds"), rows
 
 
 def _timed(path: Path) -> dict[str, Any]:
@@ -46,7 +40,8 @@ def _timed(path: Path) -> dict[str, Any]:
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
     seconds = time.perf_counter() - begin
     codes = sum(cell.cell_type == "code" for cell in notebook.cells)
-    return {"name": path.stem, "question": question(notebook), "cells": codes, "seconds": round(seconds, 1)}
+    title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
+    return {"name": path.stem, "title": title, "cells": codes, "seconds": round(seconds, 1)}
 
 
 if __name__ == "__main__":
