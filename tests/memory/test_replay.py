@@ -313,3 +313,19 @@ def test_a_log_that_contradicts_itself_is_refused(events, words):
         replay(log, find_card("rtx3070"))
     for word in words:
         assert word in str(caught.value)
+
+
+def test_the_collector_is_as_it_was_afterwards() -> None:
+    import gc
+
+    log = [Event(0, 1024, "aten.empty", "", "vocoder", "activation")]
+    for on in (True, False):
+        (gc.enable if on else gc.disable)()
+        try:
+            replay(log, find_card("8gb"))
+            assert gc.isenabled() == on
+            with pytest.raises(LabError):
+                replay([Event(7, -1024, "aten.empty", "", "vocoder", "activation")], find_card("8gb"))
+            assert gc.isenabled() == on
+        finally:
+            gc.enable()

@@ -6,8 +6,10 @@ One trace answers every card, budget and setting. The cost is linear in the numb
 from __future__ import annotations
 
 import dataclasses
+import gc
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -40,7 +42,26 @@ def replay(
     the replay ends there, as a run does. cublas: count its workspace. points: of the time line, at most.
     Raises LabError where the log is damaged.
     """
-    settings, events = settings or Settings(), list(log)
+    with _collector_off():
+        return _replay(log, card, settings or Settings(), after_failure, cublas, points)
+
+
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """Python's collector would look through every block that was made, again and again: half of the time at worst."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _replay(
+    log: EventLog | Iterable[Event], card: Card, settings: Settings, after_failure: bool, cublas: bool, points: int
+) -> Replay:
+    events = list(log)
     run = partial(walk, events, card, settings, flushes=_flushes(log), cublas=cublas)
     done = run(card.total_bytes, after_failure=after_failure)
     endless = run(ENDLESS) if done.failures else done
