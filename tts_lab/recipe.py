@@ -190,12 +190,13 @@ class Recipe:
 
     def excludes(self) -> tuple[str, ...]:
         """Sentences naming each lever of this recipe that another of its levers leaves without effect."""
-        found = []
-        if self.guidance == 0 and self._moved("guidance_mode"):
-            found.append(f"guidance_mode {self.guidance_mode} changes nothing: guidance is off.")
-        if self.steps == 1 and self._moved("schedule"):
-            found.append(f"schedule {self.schedule} changes nothing: a single step spans the whole way.")
-        if self.steps == 1 and self.solver == "adams":
+        reasons = self.idle()
+        found = [
+            f"{lever} {getattr(self, lever)} changes nothing: {reasons[lever]}."
+            for lever in ("guidance_mode", "schedule")
+            if lever in reasons and self._moved(lever)
+        ]
+        if self.solver == "adams" and "solver adams" in reasons:
             found.append("solver adams is euler here: a single step has none before it.")
         return tuple(found)
 

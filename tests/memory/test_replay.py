@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 from functools import partial
 
 import pytest
 
+from costs import function_calls
 from tts_lab.errors import LabError
 from tts_lab.memory.allocator_settings import Settings
 from tts_lab.memory.cards import EAGER_CONTEXT_BYTES, cards, find_card
@@ -259,22 +259,6 @@ def test_it_is_plain_data(two_stages):
     assert plain["alive"]["largest"][0]["block"] == 300 * MIB
 
 
-def calls(action) -> int:
-    """Function calls, Python's and C's, that an action makes."""
-    count = 0
-
-    def hook(frame, event, argument):
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(hook)
-    try:
-        action()
-    finally:
-        sys.setprofile(None)
-    return count
-
-
 def test_the_cost_grows_as_the_events_do():
     card = find_card("rtx4090")
 
@@ -289,7 +273,7 @@ def test_the_cost_grows_as_the_events_do():
         return story.log
 
     # A time line of few points: with many its own cost, which is bounded, would hide the rest here.
-    costs = [calls(partial(replay, loop(passes), card, points=10)) for passes in (10, 20, 40)]
+    costs = [function_calls(partial(replay, loop(passes), card, points=10)) for passes in (10, 20, 40)]
     assert costs[1] / costs[0] == pytest.approx(2, rel=0.15)
     assert costs[2] / costs[1] == pytest.approx(2, rel=0.1)
 

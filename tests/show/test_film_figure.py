@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tts_lab import Recipe, load_system
+from tts_lab.audio.mel import MEL_22K, MEL_22K_FULL
 from tts_lab.experiments.film import film
 from tts_lab.show.film_figure import MOST, FilmPlayer, film_figure, frame_figure
 
@@ -30,6 +31,13 @@ def test_the_curve_is_what_was_measured(filmed):
 def test_a_frame_marks_its_place_on_the_curve(filmed):
     figure = frame_figure(filmed, 2)
     assert "after step 3" in figure.axes[0].get_title()
+
+
+def test_hertz_are_those_of_the_front_end(filmed):
+    """A full-size system's mel goes up to 11 kHz in as many bands."""
+    place = [frame_figure(filmed, 0, spec).axes[0].get_yticks()[-1] for spec in (MEL_22K, MEL_22K_FULL)]
+    assert place[0] == pytest.approx(80)
+    assert place[1] < 75
 
 
 def test_scrubbing_shows_another_step(filmed):

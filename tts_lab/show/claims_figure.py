@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tts_lab.show.plots import BLUE, GREEN, GREY, INK, ORANGE, Picture, _quiet
+from tts_lab.show.plots import BLUE, GREEN, GREY, INK, ORANGE, Picture, quiet
 
 RED, YELLOW = "#B00020", "#B8860B"
 VERDICT = {"holds": GREEN, "holds only if": YELLOW, "does not hold": RED}
@@ -34,7 +34,7 @@ def claims_figure(claims: Sequence[Mapping[str, Any]]) -> Picture:
         axes.set_title(title, loc="left", fontsize=10)
         axes.set_xlabel("GiB at the peak")
         axes.set_xlim(0, 10)
-        _quiet(axes, "left")
+        quiet(axes, "left")
     _legend(figure)
     return figure
 
@@ -55,7 +55,7 @@ def autograd_figure(
     axes.set_yscale("log")
     axes.set(xlabel="solver steps", ylabel="GiB at the peak", xticks=list(steps))
     axes.legend(frameon=False, fontsize=8.5, loc="center right", bbox_to_anchor=(1, 0.42))
-    _quiet(axes)
+    quiet(axes)
     return figure
 
 
@@ -70,7 +70,7 @@ def curve_figure(curve: Mapping[float, tuple[int, int]]) -> Picture:
         axes.plot(list(curve), sizes[:, column], marker="o", color=colour, label=label)
     axes.set(xlabel="seconds of speech", ylabel="MiB beyond the weights", ylim=(0, 1.15 * sizes.max()))
     axes.legend(frameon=False, fontsize=8.5)
-    _quiet(axes)
+    quiet(axes)
     return figure
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tts_lab.audio.join import concatenate, crossfade
 from tts_lab.audio.joints import Joint, gains, joints
-from tts_lab.show.plots import BLUE, GREEN, ORANGE, Picture, _quiet
+from tts_lab.show.plots import BLUE, GREEN, ORANGE, Picture, quiet
 from tts_lab.types import Speech
 
 SHADE = "#E4E4E4"
@@ -47,7 +47,7 @@ def _draw_whole(axes: Axes, speech: Speech, number: int, joint: Joint) -> None:
     axes.axvspan(joint.start, joint.start + joint.overlap, color=SHADE, zorder=0)
     axes.set(xlabel="seconds", ylabel="amplitude")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=9)
-    _quiet(axes)
+    quiet(axes)
 
 
 def _draw_apart(axes: Axes, speech: Speech, number: int, joint: Joint, around: float) -> None:
@@ -79,7 +79,7 @@ def _window(axes: Axes, title: str, near: NDArray[np.float32], joint: Joint, aro
     axes.set_xlim(-1000 * around, 1000 * (around + joint.overlap))
     axes.set_ylim(-limit, limit)
     axes.set_xlabel("milliseconds from the beginning of the overlap")
-    _quiet(axes)
+    quiet(axes)
     return limit / 1.15
 
 

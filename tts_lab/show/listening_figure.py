@@ -14,7 +14,7 @@ from tts_lab.experiments.listening.binomial import needed_right
 from tts_lab.experiments.listening.result import Result
 from tts_lab.experiments.listening.results import ALPHA, AbxResult, MushraResult, PreferenceResult
 from tts_lab.experiments.listening.sequential import HEARD, NOT_HEARD, OPEN
-from tts_lab.show.plots import BLUE, GREEN, GREY, INK, ORANGE, PINK, SOFT, Picture, _quiet
+from tts_lab.show.plots import BLUE, GREEN, GREY, INK, ORANGE, PINK, SOFT, Picture, quiet
 
 BANDS = ("bad", "poor", "fair", "good", "excellent")  # of twenty points each: ITU-R BS.1534-3, 5.4
 MARKS = {HEARD: "o", NOT_HEARD: "s", OPEN: "D"}
@@ -53,7 +53,7 @@ def mushra_figure(result: MushraResult) -> Picture:
         axes.axvline(20 * n, color=GREY, linewidth=0.6, zorder=0)
         axes.annotate(word, (20 * n + 10, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom",
                       fontsize=8, color=SOFT)  # fmt: skip
-    _quiet(axes, "left")
+    quiet(axes, "left")
     return figure
 
 
@@ -74,7 +74,7 @@ def abx_figure(result: AbxResult) -> Picture:
     axes.set(xlim=(0, 1), ylim=(len(scores) - 0.5, -0.5))
     axes.set_xlabel(f"share of right answers (grey: what guessing explains, p > {ALPHA:g}; dashed: the mean guess)")
     axes.xaxis.set_major_formatter("{x:.0%}")
-    _quiet(axes, "left")
+    quiet(axes, "left")
     return figure
 
 
@@ -97,7 +97,7 @@ def sequential_figure(result: AbxResult) -> Picture:
         _path(axes, name, answers, result.verdicts[name], PATHS[n % len(PATHS)], aside)
     axes.set(xlim=(0, longest), ylim=(0, longest), xlabel="trials", ylabel="right answers")
     axes.legend(frameon=False, fontsize=8.5, loc="upper left", bbox_to_anchor=(1, 1))
-    _quiet(axes)
+    quiet(axes)
     return figure
 
 
@@ -115,7 +115,7 @@ def preference_figure(result: PreferenceResult) -> Picture:
     left.set_yticks(range(len(result.pairs)), [f"{p.first} over\n{p.second}" for p in result.pairs])
     left.set(xlim=(0, 1), ylim=(len(result.pairs) - 0.5, -0.5), xlabel="share of the decided answers")
     left.xaxis.set_major_formatter("{x:.0%}")
-    _quiet(left, "left")
+    quiet(left, "left")
     if several:
         _strengths(figure.add_subplot(1, 2, 2), result)
     return figure
@@ -132,7 +132,7 @@ def power_figure(curves: dict[str, Sequence[tuple[int, float]]], power: float = 
     axes.set(ylim=(0, 1), xlabel="trials", ylabel="power")
     axes.yaxis.set_major_formatter("{x:.0%}")
     axes.legend(frameon=False, fontsize=8.5, loc="lower right")
-    _quiet(axes)
+    quiet(axes)
     return figure
 
 
@@ -166,7 +166,7 @@ def _strengths(axes: Axes, result: PreferenceResult) -> None:
     axes.axvline(0, color=INK, linestyle="--", linewidth=1)
     axes.set_yticks(range(len(best)), [s.condition for s in best])
     axes.set(ylim=(len(best) - 0.5, -0.5), xlabel="strength in logits (Bradley and Terry)")
-    _quiet(axes, "left")
+    quiet(axes, "left")
 
 
 def _colour_of(result: MushraResult, condition: str) -> str:

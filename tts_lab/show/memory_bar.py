@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 from tts_lab.memory.report import MemoryReport
 from tts_lab.memory.summary import SIGNS, WORDS
 from tts_lab.show.memory_figure import GIB, VERDICT
-from tts_lab.show.plots import INK, SOFT, Picture, _quiet
+from tts_lab.show.plots import INK, SOFT, Picture, quiet
 
 FREE, CONTEXT = "#EEEEEE", "#9A9A9A"
 MOST = 2.2  # cards: a run that needs more than that is drawn with a broken bar
@@ -30,7 +30,7 @@ def memory_bar(report: MemoryReport) -> Picture:
                   linewidth=0)  # fmt: skip
     axes.axvline(card, color=INK, linewidth=1.6)
     axes.set(xlim=(0, end), ylim=(-0.45, 0.45), yticks=[], xlabel=_label(report, taken > end))
-    _quiet(axes, "left")
+    quiet(axes, "left")
     _title(axes, report)
     _legend(axes, report)
     return figure

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from tts_lab.memory.allocator_state import format_size
 from tts_lab.memory.report import MemoryReport
 from tts_lab.memory.summary import WORDS
-from tts_lab.show.plots import BLUE, GREEN, INK, ORANGE, PINK, SOFT, Picture, _quiet
+from tts_lab.show.plots import BLUE, GREEN, INK, ORANGE, PINK, SOFT, Picture, quiet
 
 MIB, GIB = 2**20, 2**30
 KIND = {"weight": "#BBBBBB", "cache": ORANGE, "activation": BLUE, "workspace": PINK}
@@ -58,7 +58,7 @@ def waterfall_figure(reports: Mapping[str, MemoryReport], limit: int | None = No
     if limit is not None:
         axes.axvline(limit / unit, color=VERDICT["out_of_memory"], linestyle="--", linewidth=1.2)
     _legend(axes, [kind for kind in KIND if any(kind in r.alive.by_category for r in reports.values())])
-    _quiet(axes, "left")
+    quiet(axes, "left")
     return figure
 
 
@@ -80,7 +80,7 @@ def cards_figure(reports: Sequence[MemoryReport]) -> Picture:
     axes.invert_yaxis()
     axes.set_xlabel("GiB: taken by CUDA itself (dark grey), by PyTorch (colour), free (light grey)")
     axes.set_xlim(0, 1.12 * max(max(r.card.total_bytes, r.context + r.peak_reserved) for r in reports) / GIB)
-    _quiet(axes, "left")
+    quiet(axes, "left")
     return figure
 
 
@@ -115,7 +115,7 @@ def _draw_timeline(axes: Axes, report: MemoryReport) -> None:
         at = (report.failure.event, limit)
         axes.plot(*at, marker="X", markersize=11, color=VERDICT["out_of_memory"], markeredgecolor="white", zorder=5)
     _legend(axes, kinds, reserved=True)
-    _quiet(axes)
+    quiet(axes)
 
 
 def _draw_stage_names(axes: Axes, report: MemoryReport, top: float) -> None:
@@ -162,7 +162,7 @@ def _draw_stages(axes: Axes, report: MemoryReport) -> None:
     axes.set_yticks(range(len(stages)), [stage.name for stage in stages])
     axes.invert_yaxis()
     axes.set_xlabel(f"{name} at the stage's own peak\n(stroke: with streamed weights)")
-    _quiet(axes, "left")
+    quiet(axes, "left")
 
 
 def _bar(axes: Axes, row: int, kinds: Mapping[str, int], unit: float) -> None:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from tts_lab.experiments.plan_result import Option, Plan
 from tts_lab.memory.cards import Card
-from tts_lab.show.plots import BLUE, GREEN, INK, ORANGE, SOFT, Picture, _quiet
+from tts_lab.show.plots import BLUE, GREEN, INK, ORANGE, SOFT, Picture, quiet
 
 GIB = 2**30
 KNOWN, SAME, UNKNOWN = "measured sound", "sound of the reference recipe", "sound not measured"
@@ -39,7 +39,7 @@ def plan_figure(plan: Plan, cards: Sequence[Card] = ()) -> Picture:
     axes.set_ylabel(f"seconds for {plan.lengths.seconds:g} s of speech (estimated)")
     axes.set_ylim(bottom=0)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.02), ncols=4, frameon=False, fontsize=9)
-    _quiet(axes)
+    quiet(axes)
     return figure
 
 

@@ -85,7 +85,7 @@ def receipt_figure(receipt: Receipt) -> Picture:
     axes.axvline(receipt.audio_seconds, color=INK, linestyle="--", linewidth=1.2, label="length of the sound")
     axes.set(yticks=[], xlabel="seconds of work", ylim=(-0.5, 0.5))
     axes.set_xlim(0, 1.05 * max(left, receipt.audio_seconds))
-    _quiet(axes, "left")
+    quiet(axes, "left")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=9)
     return figure
 
@@ -161,7 +161,7 @@ def _draw_wave(axes: Axes, waves: Sequence[Wave], fade: int) -> None:
     axes.set(ylabel="amplitude", ylim=(-limit, limit), xlim=(0, samples.size / waves[0].sample_rate))
     axes.yaxis.set_major_locator(MaxNLocator(3))
     axes.tick_params(labelbottom=False, bottom=False)
-    _quiet(axes, "bottom")
+    quiet(axes, "bottom")
 
 
 def _draw_mel(axes: Axes, placed: list[Placed], spec: MelSpec) -> Any:
@@ -186,7 +186,7 @@ def _draw_mel(axes: Axes, placed: list[Placed], spec: MelSpec) -> Any:
     axes.set_yticks([band for band, _ in ticks], [f"{hertz:,}" for _, hertz in ticks])
     axes.set(ylabel="frequency (Hz, mel scale)", ylim=(0, values.shape[0]))
     axes.set_xlim(0, placed[-1].start + placed[-1].wave.seconds)
-    _quiet(axes)
+    quiet(axes)
     return image
 
 
@@ -220,7 +220,8 @@ def draw_label(axes: Axes, label: Label, font: str | None) -> None:
         axes.plot([edge] * 2, [0, -0.03], transform=blended, color=SOFT, linewidth=0.8, clip_on=False)
 
 
-def _quiet(axes: Axes, *also: str) -> None:
+def quiet(axes: Axes, *also: str) -> None:
+    """Take away the frame of a figure above and to the right, and on the sides that are named."""
     axes.spines[["top", "right", *also]].set_visible(False)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from tts_lab.show.plots import BLUE, GREEN, INK, ORANGE, PINK, SOFT, Picture, _quiet
+from tts_lab.show.plots import BLUE, GREEN, INK, ORANGE, PINK, SOFT, Picture, quiet
 
 Setting = Mapping[str, Any]
 LINES = ("-", "--", "-.", ":")
@@ -27,7 +27,7 @@ def steps_figure(ways: Sequence[Setting], voice: Sequence[Setting]) -> Picture:
         axes.set_xscale("log", base=2)
         axes.set_xticks([1, 2, 4, 8, 16, 32], ["1", "2", "4", "8", "16", "32"])
         axes.set_xlabel("evaluations of the model")
-        _quiet(axes)
+        quiet(axes)
     return figure
 
 

@@ -15,7 +15,7 @@ from tts_lab.audio.mel import MelSpec, log_mel, magnitude, mel_filters
 from tts_lab.audio.resample import resample
 from tts_lab.experiments.distances import HIGHEST, LOWEST, fundamental
 from tts_lab.show.compare import label_seconds
-from tts_lab.show.plots import BLUE, COLOURS, FLOOR_DB, INK, ORANGE, SOFT, Picture, _quiet, decibels
+from tts_lab.show.plots import BLUE, COLOURS, FLOOR_DB, INK, ORANGE, SOFT, Picture, decibels, quiet
 from tts_lab.types import Speech
 
 
@@ -48,7 +48,7 @@ def filters_figure(spec: MelSpec, every: int = 8) -> Picture:
     for band in range(0, len(bank), every):
         axes.plot(hertz, bank[band], color=(BLUE, ORANGE)[band // every % 2], linewidth=1)
     axes.set(xlabel="frequency (Hz)", yticks=[], title=f"every {every}th of {len(bank)} bands", xlim=(0, hertz[-1]))
-    _quiet(axes, "left")
+    quiet(axes, "left")
     return figure
 
 

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from tts_lab.memory.schedule import COMPUTING, COPYING, LANES, READING, WAITING, Interval, Schedule
-from tts_lab.show.plots import COLOUR, GREY, INK, SOFT, Picture, _quiet
+from tts_lab.show.plots import COLOUR, GREY, INK, SOFT, Picture, quiet
 
 NAME = {COMPUTING: "computing", COPYING: "copies", READING: "disk"}
 GIB = 2**30
@@ -147,7 +147,7 @@ def _lanes(axes: Axes, lanes: Sequence[str]) -> None:
     axes.set_yticks(range(len(lanes)), [NAME[lane] for lane in lanes])
     axes.set_ylim(len(lanes) - 0.45, -0.55)
     axes.tick_params(axis="y", length=0)
-    _quiet(axes, "left")
+    quiet(axes, "left")
 
 
 def _colour(stage: str) -> str:
@@ -181,5 +181,5 @@ def tradeoff_figure(found: Mapping[str, tuple[int, float]], before: Mapping[str,
     axes.set(xlabel="GiB reserved", ylabel="seconds (estimated)")
     axes.set_xlim(0, 1.2 * max(size for size, _ in found.values()) / GIB)
     axes.set_ylim(0, 1.15 * max([*(seconds for _, seconds in found.values()), *(before or {}).values()]))
-    _quiet(axes)
+    quiet(axes)
     return figure
