@@ -94,8 +94,8 @@ class ListeningPanel(widgets.VBox):
             self._end()
             return
         most = "at most " if self.session.definition.sequential else ""
-        self.progress.value = f"Trial {done + 1} of {most}{total}"
         self._load(self.session.trial)
+        self.progress.value = f"Trial {done + 1} of {most}{total}"  # last: whoever reads it hears this trial's sounds
         self._say("")
 
     def _load(self, trial: Trial) -> None:

@@ -291,9 +291,8 @@ function render({ model, el }) {
 
   function load() {
     tracks = model.get("tracks").map((track) => ({ ...track }));
-    engine.chosen = model.get("chosen");
-    engine.load(tracks);
-    sounded = tracks.map(() => 0);
+    [sounded, buttons, engine.chosen] = [tracks.map(() => 0), [], model.get("chosen")];
+    engine.load(tracks); // tells that the old sounds stopped, so that nothing of them may count as heard any more
     view.track = null;
     root.classList.toggle("tts-blind", model.get("blind"));
     root.setAttribute("aria-label", `Player: ${tracks.map((t) => t.label).join(", ")}. Space plays, digits choose a sound.`);
