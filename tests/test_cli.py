@@ -246,6 +246,21 @@ def test_other_errors_are_not_swallowed(run, monkeypatch):
     assert isinstance(speak(run, TEXT).exception, ZeroDivisionError)
 
 
+def test_set_moves_any_lever(run):
+    receipt = json.loads(speak(run, TEXT, "--set", "crossfade_ms=40", "--set", "solver=heun", "--json").stdout)
+    assert (receipt["recipe"]["crossfade_ms"], receipt["recipe"]["solver"]) == (40, "heun")
+
+
+@pytest.mark.parametrize(("given", "words"), [("crossfade_ms", "wants lever=value"), ("stepz=3", "did you mean")])
+def test_set_says_what_it_wants(run, given, words):
+    assert words in speak(run, TEXT, "--set", given).stderr
+
+
+def test_emotions_are_listed_where_there_are_several(run):
+    assert "emotions: neutral, happy" in run("voices").stdout
+    assert "emotions" not in run("voices", "--system", "fake").stdout
+
+
 def test_voices(run):
     assert run("voices", "--system", "fake").stdout == "low   a sine tone\nhigh  a sine tone\n"
     named = json.loads(run("voices", "--system", "fake", "--json").stdout)

@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "tts_lab"
 FLOOR = {
-    "errors": 0, "types": 0, "paths": 0, "whole": 0, "nearest": 0, "loops": 0, "nn": 0, "text": 0, "audio": 0,
+    "errors": 0, "types": 0, "paths": 0, "whole": 0, "nearest": 0, "loops": 0, "processor": 0,
+    "nn": 0, "text": 0, "audio": 0,
     "memory": 1, "levers": 1, "lever_checks": 1, "recipe": 1, "receipt": 1, "pipeline": 1, "noise": 1,
     "systems": 2,
     "experiments": 3,

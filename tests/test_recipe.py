@@ -196,6 +196,20 @@ def test_notes_name_what_does_nothing_here():
     assert Recipe().notes("cpu") == ()
 
 
+@pytest.mark.parametrize("has_units", [True, False])
+def test_bf16_does_something_where_the_processor_has_units_for_it(has_units, monkeypatch):
+    monkeypatch.setattr("tts_lab.recipe.computes", lambda precision: precision == "fp32" or has_units)
+    bf16 = Recipe(precision="bf16")
+    assert bool(bf16.notes("cpu")) != has_units
+    assert bf16.notes("cuda") == ()
+    assert ("precision" in bf16.idle("cpu")) != has_units
+    assert ("precision fp16" in bf16.idle("cpu")) == has_units
+
+
+def test_fp16_does_nothing_on_any_processor():
+    assert "no units" in Recipe(precision="fp16").notes("cpu")[0]
+
+
 def test_excludes_names_moot_levers():
     assert "guidance is off" in Recipe(guidance=0, guidance_mode="sequential").excludes()[0]
     assert "single step" in Recipe(steps=1, schedule="uniform").excludes()[0]

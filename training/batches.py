@@ -14,11 +14,15 @@ import torch
 from torch import Tensor
 
 from tts_lab.systems.mini.codes import encode_duration, encode_pitch
+from tts_lab.systems.mini.prosody import ENERGY_UNIT
 
 
 @dataclass
 class Batch:
-    """Padded utterances. Phone-wise (b, n), frame-wise mel (b, m, t) normalised; masks True where real."""
+    """Padded utterances. Phone-wise (b, n), frame-wise mel (b, m, t) normalised; masks True where real.
+
+    manner: (b, 3), effort in units of 6 dB, breath, and 1 where the sound was put together again (`manner.py`).
+    """
 
     symbol: Tensor
     tone: Tensor
@@ -26,6 +30,7 @@ class Batch:
     duration: Tensor
     pitch: Tensor
     speaker: Tensor
+    manner: Tensor
     phones: Tensor
     mel: Tensor
     frames: Tensor
@@ -41,7 +46,8 @@ class Corpus:
         self.raw = dict(np.load(folder / "features.npz"))
         self.voices = tuple(sorted(set(self.raw["speaker"].tolist())))
         self.speaker = np.array([self.voices.index(s) for s in self.raw["speaker"]])
-        train = self.frame_slices("train")
+        self.manner = self._manner()
+        train = [s for s, i in zip(self.frame_slices("train"), self.ids("train"), strict=True) if not self.manner[i, 2]]
         mel = np.concatenate([self.raw["mel"][s] for s in train]).astype(np.float32)
         self.mean, self.std = torch.from_numpy(mel.mean(0)), torch.from_numpy(mel.std(0))
         self.median_log_f0 = torch.tensor([self._median(i) for i in range(len(self.voices))])
@@ -53,9 +59,17 @@ class Corpus:
         starts = self.raw["frame_start"]
         return [slice(starts[i], starts[i + 1]) for i in self.ids(split)]
 
+    def _manner(self) -> np.ndarray:
+        """(utterances, 3) float32; nothing but zeros where no row was moved."""
+        raw = self.raw
+        if "made" not in raw:
+            return np.zeros((len(raw["id"]), 3), dtype=np.float32)
+        return np.stack((raw["energy"] / ENERGY_UNIT, raw["breath"], raw["made"]), 1)
+
     def _median(self, speaker: int) -> float:
         starts = self.raw["phone_start"]
-        own = [self.raw["log_f0"][starts[i] : starts[i + 1]] for i in np.flatnonzero(self.speaker == speaker)]
+        still = (self.speaker == speaker) & (self.manner[:, 2] == 0)  # moved rows are coded around the same median
+        own = [self.raw["log_f0"][starts[i] : starts[i + 1]] for i in np.flatnonzero(still)]
         return float(np.nanmedian(np.concatenate(own)))
 
     def codes(self, i: int) -> dict[str, Tensor]:
@@ -80,7 +94,8 @@ class Corpus:
         mel = torch.stack([torch.nn.functional.pad(m, (0, frames - m.shape[1])) for m in mels])
         phones = _pad([torch.ones(len(r["symbol"])) for r in rows]) > 0
         real = torch.arange(frames)[None] < torch.tensor([m.shape[1] for m in mels])[:, None]
-        return Batch(**pad, speaker=torch.from_numpy(self.speaker[ids]), phones=phones, mel=mel, frames=real)
+        return Batch(**pad, speaker=torch.from_numpy(self.speaker[ids]),
+                     manner=torch.from_numpy(self.manner[ids]), phones=phones, mel=mel, frames=real)  # fmt: skip
 
     def batches(self, split: str, budget: int, generator: np.random.Generator | None = None) -> Iterator[Batch]:
         """One pass in batches of about `budget` frames, similar lengths together; shuffled if a generator is given."""

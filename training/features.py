@@ -88,10 +88,15 @@ def pitch(samples: np.ndarray, rate: int, frames: int, hop: int) -> np.ndarray:
 def utterance(job: tuple[dict, str, float]) -> dict:
     """Features of one manifest line; see the module's docstring."""
     entry, root, gain = job
-    torch.set_num_threads(1)
     samples, rate = soundfile.read(Path(root) / entry["file"], dtype="float32")
+    return of_sound(entry, samples * gain, rate)
+
+
+def of_sound(entry: dict, samples: np.ndarray, rate: int) -> dict:
+    """Features of a manifest line whose sound is (s,) `samples`, already at the common loudness."""
+    torch.set_num_threads(1)
     assert rate == MEL_22K.sample_rate, f"{entry['file']}: {rate} Hz, expected {MEL_22K.sample_rate}"
-    mel = log_mel(torch.from_numpy(samples * gain)[None], MEL_22K)[0].T.numpy()
+    mel = log_mel(torch.from_numpy(samples)[None], MEL_22K)[0].T.numpy()
     f0 = pitch(samples, rate, len(mel), MEL_22K.hop_length)
     phones, seconds = zip(*spans(entry), strict=True)
     symbols = [p.symbol for p in phones]

@@ -75,7 +75,7 @@ def crop(content: Content, batch: Batch, frames: int, generator: torch.Generator
 def loss_of(model: AcousticModel, content: Content, mel: Tensor, mask: Tensor, t: Tensor, noise: Tensor,
             drop: Tensor | None) -> Tensor:  # fmt: skip
     """Mean squared error of the velocity, weighted so that every time counts alike."""
-    residual = (mel - content.average) / model.spread[:, None]
+    residual = (mel - content.average.detach()) / model.spread[:, None]
     x, target = path(noise, residual, t)
     error = (model.velocity(x, t, content, drop, mask) - target) * mask[:, None]
     q = (t * t + (1 - t) * (1 - t)).view(-1, 1, 1)  # undoes the preconditioning's scale

@@ -75,6 +75,7 @@ def speak(
     steps: Annotated[int | None, typer.Option(help="Solver steps, 1 to 1000.")] = None,
     solver: Annotated[str | None, typer.Option(help="euler, midpoint, heun or adams.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Strength of guidance, 0 (off) to 10.")] = None,
+    moved: Annotated[list[str] | None, typer.Option("--set", help="Change one lever: --set precision=bf16.")] = None,
     seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
     speed: Annotated[float, typer.Option(help="Speaking rate, 0.5 to 2.")] = 1.0,
     emotion: Annotated[str | None, typer.Option(help="Name of an emotion that the system knows.")] = None,
@@ -99,7 +100,7 @@ def speak(
         "emotion_reference": emotion_reference, "emotion_weights": emotion_weights, "emotion_text": emotion_text,
         "emotion_strength": emotion_strength,
     }  # fmt: skip
-    question = Question(text, text_file, system, weights, device, recipe, levers, fit, manner)
+    question = Question(text, text_file, system, weights, device, recipe, levers, moved or (), fit, manner)
     run(question, Output(out, mel, as_json, quiet))
 
 
@@ -230,7 +231,7 @@ def voices(
     weights: Annotated[str | None, typer.Option(help=WEIGHTS)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print them as one line of JSON.")] = False,
 ) -> None:
-    """List the voices of a system; the first is its default."""
+    """List the voices of a system, the first is its default, and its emotions."""
     loaded = load(system, "cpu", quiet=True, weights=weights)
     about = loaded.about_voices()
     if as_json:
@@ -238,6 +239,8 @@ def voices(
     else:
         width = max(map(len, about))
         typer.echo("\n".join(f"{name:<{width}}  {label}".rstrip() for name, label in about.items()))
+        if len(loaded.emotions) > 1:
+            typer.echo(f"emotions: {', '.join(loaded.emotions)}")
 
 
 @app.command()

@@ -11,6 +11,7 @@ from typing import Any
 from tts_lab.errors import RecipeError
 from tts_lab.lever_checks import Check, one_of, or_none, real, shown, switch, whole
 from tts_lab.nearest import did_you_mean
+from tts_lab.processor import computes
 
 LEVERS: dict[str, tuple[Check, str]] = {
     "steps": (whole(1, 1000), "solver steps of the acoustic model"),
@@ -183,7 +184,10 @@ class Recipe:
             found["schedule"] = "a single step spans the whole way"
             found["solver adams"] = "a single step has none before it, and is Euler's"
         if str(device).startswith("cpu"):
-            found["precision"] = "the CPU path computes in fp32"
+            if computes("bf16"):
+                found["precision fp16"] = "this processor has no units for it, and the CPU path computes in fp32"
+            else:
+                found["precision"] = "the CPU path computes in fp32"
             found["quantisation"] = "on a CPU the weights stay as they are"
             found["offload"] = "on a CPU there is nowhere else to wait"
         return found
@@ -210,8 +214,8 @@ class Recipe:
             found.append(f"offload {self.offload} changes nothing: on a CPU there is nowhere else to wait.")
         if self.offload == "disk" and not on_cpu:
             found.append("offload disk: an estimated time takes weights from the computer's memory; a disk is slower.")
-        if self.precision != "fp32" and on_cpu:
-            found.append(f"precision {self.precision} is computed in fp32: the CPU path has no half precision.")
+        if on_cpu and not computes(self.precision):
+            found.append(f"precision {self.precision} is computed in fp32: this processor has no units for it.")
         if self.quantisation != "none" and on_cpu:
             found.append(f"quantisation {self.quantisation} changes nothing: on a CPU the weights stay as they are.")
         return tuple(found)

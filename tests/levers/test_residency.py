@@ -15,6 +15,26 @@ def test_on_a_cpu_the_original_itself_is_used() -> None:
         assert module.weight.dtype == torch.float32
 
 
+@pytest.mark.parametrize("offload", ["none", "stage", "layers"])
+def test_on_a_cpu_with_units_for_it_bf16_is_a_copy_that_stays(offload, monkeypatch) -> None:
+    monkeypatch.setattr("tts_lab.levers.residency.computes", lambda precision: precision != "fp16")
+    home = Residency("cpu")
+    for _ in range(2):
+        with home.use(ONE, "bf16", offload, "int8") as module:
+            assert module.weight.dtype == torch.bfloat16
+    assert home.resident() == (ONE,)
+    assert ONE.weight.dtype == torch.float32
+    for precision in ("fp16", "fp32"):
+        with home.use(ONE, precision) as module:
+            assert module is ONE
+
+
+def test_on_a_cpu_without_units_for_it_bf16_is_the_original(monkeypatch) -> None:
+    monkeypatch.setattr("tts_lab.levers.residency.computes", lambda precision: precision == "fp32")
+    with Residency("cpu").use(ONE, "bf16") as module:
+        assert module is ONE
+
+
 def test_without_offload_all_used_stages_stay() -> None:
     home = Residency("meta")
     for original in (ONE, TWO):

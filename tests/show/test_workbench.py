@@ -42,6 +42,31 @@ def test_takes_are_kept_to_be_heard_side_by_side(bench):
     assert next(iter(bench.takes)).startswith("D:")
 
 
+def test_a_take_is_named_by_what_is_new_in_it(bench):
+    bench.speak()
+    bench.voice.value = "high"
+    bench.speak()
+    bench.levers.boxes["steps"].value = 2
+    bench.speak()
+    assert list(bench.takes) == ["A: default", "B: high", "C: high, steps 2"]
+
+
+def test_an_emotion_has_a_strength_and_neutral_has_none():
+    bench = Workbench("mini", "你好。")
+    assert bench.strength.disabled
+    bench.levers.boxes["steps"].value, bench.emotion.value = 1, "sad"
+    assert not bench.strength.disabled
+    bench.strength.value = 0.5
+    bench.speak()
+    assert (bench.speech.request.emotion, bench.speech.request.emotion_strength) == ("sad", 0.5)
+    assert list(bench.takes) == ["A: 50% sad, steps 1"]
+    assert "-0.8 semitones" in bench.receipt.value
+    bench.emotion.value = "neutral"
+    assert bench.strength.disabled
+    bench.speak()
+    assert list(bench.takes)[1] == "B: steps 1"
+
+
 @pytest.mark.parametrize("text", ["", "😀"])
 def test_what_cannot_be_spoken_is_answered_by_a_sentence(bench, text, capsys):
     bench.button.click()

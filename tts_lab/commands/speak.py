@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,8 @@ PICTURE_SECONDS = 60.0  # a picture of more sound than this shows nothing, and k
 class Question:
     """What is asked, as the command line gives it.
 
-    levers: to move in the recipe; None leaves one where it is. fit: choose the recipe by the card instead.
+    levers: to move in the recipe; None leaves one where it is. moved: further ones, as `lever=value`. fit: choose the
+    recipe by the card instead.
     manner: what a Request takes beside its text, emotion_weights still as one string of numbers.
     """
 
@@ -40,6 +41,7 @@ class Question:
     device: str
     recipe: str
     levers: Mapping[str, Any]
+    moved: Sequence[str]
     fit: bool
     manner: Mapping[str, Any]
 
@@ -70,12 +72,15 @@ def run(question: Question, output: Output) -> None:
 
 
 def _recipe(question: Question) -> Recipe:
+    from tts_lab.commands.moving import moved
     from tts_lab.recipe import Recipe
 
     levers = {lever: value for lever, value in question.levers.items() if value is not None}
-    if question.fit and (question.recipe != "default" or levers):
-        raise RecipeError("--fit chooses the recipe itself; leave out --recipe, --steps, --solver and --guidance.")
-    return Recipe.find(question.recipe).replace(**levers)
+    if question.fit and (question.recipe != "default" or levers or question.moved):
+        raise RecipeError(
+            "--fit chooses the recipe itself; leave out --recipe, --set, --steps, --solver and --guidance."
+        )
+    return moved(Recipe.find(question.recipe).replace(**levers), question.moved)
 
 
 def _check_outputs(output: Output) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tts_lab.errors import LabError, RecipeError
+from tts_lab.commands.moving import moved
+from tts_lab.errors import LabError
 from tts_lab.experiments.vram import traced
 from tts_lab.memory.allocator_settings import Settings
 from tts_lab.memory.cards import Card, cards, find_card
@@ -63,19 +64,6 @@ def run(question: Question, files: Files, as_json: bool) -> None:
         print("\n".join(report.to_json() for report in reports))
     else:
         _show(reports, written)
-
-
-def moved(recipe: Recipe, levers: tuple[str, ...]) -> Recipe:
-    """The recipe with `lever=value` pairs applied, values read as YAML does. Raises RecipeError for a bad one."""
-    import yaml
-
-    pairs = {}
-    for text in levers:
-        name, sign, value = text.partition("=")
-        if not sign:
-            raise RecipeError(f"--set wants lever=value, such as precision=fp16, but got {text!r}.")
-        pairs[name.strip()] = yaml.safe_load(value)
-    return recipe.replace(**pairs)
 
 
 def _cards(names: tuple[str, ...]) -> list[Card]:

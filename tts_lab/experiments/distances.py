@@ -19,13 +19,13 @@ from torch import Tensor
 
 from tts_lab.audio.backend import torchaudio
 from tts_lab.audio.mel import MEL_22K, log_mel
+from tts_lab.audio.pitch import fundamental
 from tts_lab.audio.resample import resample
 from tts_lab.types import NEPER
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 COEFFICIENTS = 13  # c_1 to c_13; c_0 is the level
-LOWEST, HIGHEST = 65.0, 500.0  # Hz, between which a voice's fundamental frequency is sought
 QUIET_DB = 40.0  # a frame so far below the reference's loudest is a pause, not speech
 LONGEST_WARPED = 6_000  # frames, 70 s: the warping's table grows with the square
 
@@ -84,18 +84,6 @@ def cepstra(mel: Tensor) -> Tensor:
     mel_n = c_0 + sum_j c_j cos(pi j (n + 1/2) / m)."""
     basis = torchaudio().functional.create_dct(COEFFICIENTS + 1, mel.shape[1], norm=None)  # 2 cos(...)
     return (mel @ basis)[:, 1:] / mel.shape[1]
-
-
-def fundamental(samples: Tensor) -> Any:
-    """Fundamental frequency of (s,) sound at 22,050 Hz by librosa's pYIN (Mauch and Dixon 2014): (1 + s // 256,) Hz,
-    NaN where there is no voice."""
-    import librosa
-
-    f0, _, _ = librosa.pyin(
-        samples.numpy(), fmin=LOWEST, fmax=HIGHEST, sr=MEL_22K.sample_rate, frame_length=MEL_22K.n_fft,
-        hop_length=MEL_22K.hop_length,
-    )  # fmt: skip
-    return f0
 
 
 def distance(found: Features, reference: Features) -> Distance:

@@ -1,7 +1,8 @@
 """Half precision and eight-bit weights heard on a CPU: a system whose stages are lent as a card lends them.
 
-On its CPU path a system computes in fp32 whatever the recipe says, because half precision is slower there. To hear what
-a number format does to the sound, the copies that a card would get are made here and really computed with.
+On its CPU path a system computes in fp32, or in bf16 where the processor has units for it, whatever else the recipe
+says: other formats are slower there. To hear what one does to the sound, the copies that a card would get are made here
+and really computed with.
 """
 
 from __future__ import annotations

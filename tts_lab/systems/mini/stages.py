@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from tts_lab.audio.mel import MEL_22K, log_mel
 from tts_lab.audio.reference import load_reference
-from tts_lab.errors import VoiceError
 from tts_lab.levers.residency import Residency
 from tts_lab.nn.attention import set_attention_kernel
 from tts_lab.nn.hifigan import HiFiGAN
@@ -25,13 +24,14 @@ from tts_lab.noise import noise
 from tts_lab.recipe import Recipe
 from tts_lab.systems.mini.checkpoint import MiniModel, Voice
 from tts_lab.systems.mini.codes import DURATIONS
+from tts_lab.systems.mini.prosody import EMOTIONS, NEUTRAL, Habits, Prosody, asked, heard, imitated
 from tts_lab.text.front_end import Utterance, analyse, speakable
 from tts_lab.text.phones import SYMBOLS
 from tts_lab.text.split import split_text
 from tts_lab.types import Chunk, Mel, Prompt, Request, Semantic, Wave
 
 M = TypeVar("M", bound=nn.Module)
-EMOTIONS = ("neutral",)
+PROSODY = "Emotion as prosody, not acted"
 TAUGHT_CHARS = 24  # about the longest utterance that the models were taught with
 VOCODER_GAIN = 0.7  # nats: the vocoder was taught louder speech than ours and is given it (docs/LOG.md)
 TAUGHT_DBFS = -23.0  # loudness of the speech that the models were taught with
@@ -44,7 +44,7 @@ class Mini:
 
     name = "mini"
     sample_rate = MEL_22K.sample_rate
-    emotions = EMOTIONS
+    emotions = tuple(EMOTIONS)
 
     def __init__(self, model: MiniModel, vocoder: HiFiGAN, voices: tuple[Voice, ...], device: str = "cpu") -> None:
         self.model, self.labels, self.device = model, {v.name: v for v in voices}, device
@@ -76,14 +76,20 @@ class Mini:
             analyse(request.text)  # raises, naming what is wrong with it
 
     def speaker(self, request: Request, recipe: Recipe) -> Prompt:
-        """A stored voice, or for a reference clip the blend of stored voices that is most like it.
+        """A stored voice, or for a reference clip the blend of stored voices that is most like it; and how it speaks.
 
-        style: (1, d) of the acoustic model; extra: `semantic_style` (1, d), `weights` (v,), `notes`.
+        style: (1, d) of the acoustic model; extra: `semantic_style` (1, d), `weights` (v,), `prosody`, `notes`.
+        Raises VoiceError where the emotion is unknown or given in more than one way.
         """
-        if request.emotion not in (None, *EMOTIONS):
-            raise VoiceError(f"mini has no emotion {request.emotion!r}; it speaks {', '.join(EMOTIONS)} only.")
-        if (request.emotion_reference, request.emotion_weights, request.emotion_text) != (None, None, None):
-            raise VoiceError("mini takes no emotion from a clip, weights or a text; it speaks neutral only.")
+        prosody = asked(request)
+        plain = self._voice(request, recipe)
+        if prosody == NEUTRAL:
+            return plain
+        prosody, notes = self._heard_in(request) if prosody is None else (prosody, (f"{PROSODY}: {prosody}.",))
+        extra = {**plain.extra, "prosody": prosody, "notes": (*plain.extra["notes"], *notes)}
+        return Prompt(plain.voice, plain.style + prosody.manner @ self.model.manner, extra)
+
+    def _voice(self, request: Request, recipe: Recipe) -> Prompt:
         if request.reference is not None:
             return self._imitate(request, recipe)
         weights = torch.zeros(len(self.voices))
@@ -92,29 +98,43 @@ class Mini:
 
     def _imitate(self, request: Request, recipe: Recipe) -> Prompt:
         clip = load_reference(str(request.reference), self.sample_rate)
-        loud = clip.samples * 10 ** (TAUGHT_DBFS / 20) / clip.samples.square().mean().sqrt()
-        acoustic = self.model.acoustic
-        mel = (log_mel(loud[None], MEL_22K) - acoustic.mean[:, None]) / acoustic.std[:, None]
-        weights = self.model.speaker(mel)[0].softmax(-1)
+        weights = self._alike(clip.samples)
         parts = sorted(zip(weights.tolist(), self.voices, strict=True), reverse=True)
         blend = " + ".join(f"{share:.0%} {name}" for share, name in parts if share >= 0.005)
         return self._prompt(f"blend of {blend}", weights, (*clip.notes, *_length_note(request, recipe)))
 
     def _prompt(self, name: str, weights: Tensor, notes: tuple[str, ...]) -> Prompt:
         style = weights[None] @ self.model.acoustic_styles
-        extra = {"semantic_style": weights[None] @ self.model.semantic_styles, "weights": weights, "notes": notes}
+        extra = {
+            "semantic_style": weights[None] @ self.model.semantic_styles, "weights": weights, "prosody": NEUTRAL,
+            "notes": notes,
+        }  # fmt: skip
         return Prompt(name, style, extra)
+
+    def _heard_in(self, request: Request) -> tuple[Prosody, tuple[str, ...]]:
+        """The prosody of the clip of an emotion, beside that of the voice it sounds most like; and what to know."""
+        clip = load_reference(str(request.emotion_reference), self.sample_rate)
+        own = Habits(*(self._alike(clip.samples) @ self.model.habits).tolist())
+        prosody = imitated(heard(clip.samples), own, request.emotion_strength)
+        return prosody, (*clip.notes, f"{PROSODY}, of the clip: {prosody}.")
+
+    def _alike(self, samples: Tensor) -> Tensor:
+        """How much (s,) sound is like each voice, (v,), together 1."""
+        loud = samples * 10 ** (TAUGHT_DBFS / 20) / samples.square().mean().sqrt()
+        acoustic = self.model.acoustic
+        mel = (log_mel(loud[None], MEL_22K) - acoustic.mean[:, None]) / acoustic.std[:, None]
+        return self.model.speaker(mel)[0].softmax(-1)
 
     def semantic(self, chunk: Chunk, prompt: Prompt, recipe: Recipe) -> Semantic:
         """Duration and pitch codes, written phone by phone. codes (1, n): symbol, tone, place, pitch, syllable."""
         said = _analysed(chunk.text)
         codes = _codes(said)
         durations, pitch = self._write(codes, chunk, prompt, recipe)
-        frames = paced(durations[0].cpu(), chunk.speed)
+        prosody: Prosody = prompt.extra["prosody"]
+        frames = paced(durations[0].cpu(), chunk.speed * prosody.tempo)
+        codes["pitch"] = prosody.of_pitch(pitch.cpu())
         units = tuple(p.symbol for p in said.phones)
-        return Semantic(
-            chunk, units, tuple(frames.tolist()), int(frames.sum()), codes | {"pitch": pitch.cpu()}, said.unknown
-        )
+        return Semantic(chunk, units, tuple(frames.tolist()), int(frames.sum()), codes, said.unknown)
 
     def _write(self, codes: dict[str, Tensor], chunk: Chunk, prompt: Prompt, recipe: Recipe) -> tuple[Tensor, Tensor]:
         """Durations (frames) and pitch codes for the phones of `codes`, each (1, n), on the device."""
@@ -139,7 +159,10 @@ class Mini:
                 content, start, steps=recipe.steps, solver=recipe.solver, kind=recipe.schedule,
                 guidance=recipe.guidance, mode=recipe.guidance_mode,
             )  # fmt: skip
-        return Mel(values[:, :, : tokens.frames].float(), self.sample_rate, MEL_22K.hop_length, calls, tokens)
+        values = values[:, :, : tokens.frames].float()
+        if prompt.extra["prosody"].gain:
+            values = values + prompt.extra["prosody"].gain
+        return Mel(values, self.sample_rate, MEL_22K.hop_length, calls, tokens)
 
     def vocoder(self, mel: Mel, recipe: Recipe) -> Wave:
         with self._use(self.hifigan, recipe) as model:

@@ -1,0 +1,85 @@
+"""What the emotions of the bundled voice do to its sound, and whether it is still understood.
+
+    python benchmarks/emotions.py                     20 held-out sentences, every emotion, 16 evaluations
+
+Each emotion is compared with the same sentences spoken neutrally: pitch, range, tempo, loudness, spectral balance and
+breath by `tts_lab/experiments/prosody_measures.py`, which knows nothing of what was asked for; errors and rating by the
+judges (extra `judges`). Written to `data/measured/emotions.json`. Nobody was asked which emotion they hear.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from environment import ROOT, command, environment, positive, today, write_json
+from tts_lab.experiments import judges as judging
+from tts_lab.experiments import quality
+from tts_lab.experiments.prosody_measures import Measures, averaged, measures, moved
+from tts_lab.experiments.quality_table import Table, markdown
+from tts_lab.pipeline import say
+from tts_lab.recipe import Recipe
+from tts_lab.systems import load_system
+from tts_lab.systems.mini.prosody import EMOTIONS
+from tts_lab.types import Request
+from voice_quality import HELDOUT, _chosen, voice_digest
+
+RESULT = ROOT / "data" / "measured" / "emotions.json"
+RECIPE = Recipe(steps=8)
+HALF = 0.5  # the strength that is measured beside 1, of the strongest emotion
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sentences", type=positive, default=20)
+    args = parser.parse_args()
+    judging.require()
+    sentences = _chosen(quality.load_sentences(HELDOUT, "test"), None, args.sentences)
+    system, judges = load_system("mini", "cpu"), quality.Judges(1)
+    asked = [(name, 1.0) for name in EMOTIONS] + [("surprised", HALF)]
+    spoken: dict[str, list[Measures]] = {}
+    settings: list[dict[str, Any]] = []
+    for name, strength in asked:
+        rows, found = [], []
+        for sentence in tqdm(sentences, f"{name} {strength:g}", file=sys.stderr, mininterval=2):
+            speech = say(
+                system, Request(sentence.text, sentence.voice, emotion=name, emotion_strength=strength), RECIPE
+            )
+            rows.append(judges.hear(sentence, speech.samples, speech.sample_rate))
+            found.append(measures(speech.samples, speech.sample_rate))
+        spoken.setdefault(name, found)
+        change = averaged([moved(a, b) for a, b in zip(spoken["neutral"], found, strict=True)])
+        figures = quality.by_voice(rows)["all"]
+        settings.append({"emotion": name, "strength": strength, "asked": asdict(EMOTIONS[name]), "measured": change,
+                         "figures": figures, "rows": [asdict(row) for row in rows]})  # fmt: skip
+    result = {"what": __doc__.splitlines()[0], "command": command(), "date": today(), "environment": environment(),
+              "origin": {"voice": voice_digest(), **judging.versions()}, "recipe": RECIPE.to_dict(),
+              "settings": settings}  # fmt: skip
+    write_json(RESULT, result)
+    print(markdown(table(result)))
+
+
+def table(result: dict[str, Any]) -> Table:
+    """A row for each emotion: what was asked for, what was measured."""
+    header = ("emotion", "pitch (semitones)", "range", "tempo", "loudness (dB)", "balance (dB)", "breath: peak (dB)",
+              "toneless-pinyin error", "DistillMOS")  # fmt: skip
+    rows = []
+    for one in result["settings"]:
+        was, got, f = one["asked"], one["measured"], one["figures"]
+        s = one["strength"]
+        rows.append((
+            one["emotion"] + ("" if s == 1 else f", strength {s:g}"),
+            f"{got['level_semitones']:+.1f} ({s * was['level']:+.1f})",
+            f"× {got['range']:.2f} ({was['range'] ** s:.2f})",
+            f"× {got['tempo']:.2f} ({was['tempo'] ** s:.2f})", f"{got['loudness']:+.1f} ({s * was['energy']:+.1f})",
+            f"{got['balance']:+.1f}", f"{got['prominence']:+.1f}", f"{f['toneless']:.1%}", f"{f['mos']:.2f}",
+        ))  # fmt: skip
+    return header, rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""Emotion as prosody: what is asked for, what reaches the codes, what a clip tells, and what the sound then does."""
+
+import math
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tts_lab.audio.pitch import fundamental, nuclei
+from tts_lab.errors import VoiceError
+from tts_lab.pipeline import say
+from tts_lab.recipe import Recipe
+from tts_lab.systems import load_system
+from tts_lab.systems.mini.codes import PITCHES
+from tts_lab.systems.mini.prosody import EMOTIONS, NEUTRAL, Habits, Prosody, blended, heard, imitated
+from tts_lab.types import Request
+
+QUICK = Recipe(steps=2)
+TEXT = "今天天气真好，我们一起去公园吧！"
+RATE = 22_050
+
+
+@pytest.fixture(scope="module")
+def mini():
+    return load_system("mini", "cpu")
+
+
+def one_hot(name):
+    return [float(name == other) for other in EMOTIONS]
+
+
+def test_the_neutral_emotion_is_the_voice_itself_bit_for_bit(mini):
+    plain = say(mini, Request("你好。"), QUICK)
+    for asked in ({"emotion": "neutral"}, {"emotion": "angry", "emotion_strength": 0.0}):
+        assert torch.equal(say(mini, Request("你好。", **asked), QUICK).samples, plain.samples)
+
+
+@pytest.mark.parametrize("name", EMOTIONS)
+def test_strength_goes_from_the_voice_to_the_emotion(name):
+    assert blended(one_hot(name), 0.0) == NEUTRAL
+    whole, half = blended(one_hot(name)), blended(one_hot(name), 0.5)
+    assert whole.level == pytest.approx(EMOTIONS[name].level)
+    assert whole.range == pytest.approx(EMOTIONS[name].range)
+    assert half.level == pytest.approx(EMOTIONS[name].level / 2)
+    assert half.tempo**2 == pytest.approx(EMOTIONS[name].tempo)
+
+
+def test_what_weights_leave_is_neutral():
+    names = list(EMOTIONS)
+    weights = [0.0] * len(names)
+    weights[names.index("happy")] = 0.5
+    assert blended(weights) == blended(one_hot("happy"), 0.5)
+
+
+def test_emotions_differ_as_listeners_hear_them():
+    """Joy and anger are high, lively, quick and loud; sadness and calm low, flat, slow and soft."""
+    for up in ("happy", "angry"):
+        for down in ("sad", "calm"):
+            for side in ("level", "range", "tempo", "energy"):
+                assert getattr(EMOTIONS[up], side) > getattr(NEUTRAL, side) > getattr(EMOTIONS[down], side)
+
+
+@given(
+    st.lists(st.integers(0, PITCHES - 1), min_size=1, max_size=30), st.floats(-5, 5), st.floats(0.5, 1.6)
+)  # fmt: skip
+def test_pitch_codes_keep_their_order_their_silence_and_their_table(codes, level, wide):
+    before = torch.tensor([codes])
+    after = Prosody(level=level, range=wide).of_pitch(before)
+    assert after.dtype == before.dtype
+    assert torch.equal(after == 0, before == 0)
+    assert int(after.max()) < PITCHES
+    voiced = before[0] > 0
+    order = before[0][voiced].argsort()
+    assert (after[0][voiced][order].diff() >= 0).all()
+
+
+def test_no_movement_leaves_codes_alone():
+    codes = torch.arange(PITCHES)[None]
+    assert torch.equal(NEUTRAL.of_pitch(codes), codes)
+
+
+def test_tempo_is_the_length_and_effort_is_the_level(mini):
+    plain = say(mini, Request(TEXT), QUICK)
+    for name in ("sad", "angry"):
+        moved = say(mini, Request(TEXT, emotion=name), QUICK)
+        assert len(plain.samples) / len(moved.samples) == pytest.approx(EMOTIONS[name].tempo, rel=0.02)
+        louder = 10 * math.log10(moved.samples.square().mean() / plain.samples.square().mean())
+        assert np.sign(louder) == np.sign(EMOTIONS[name].energy)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("voice", ["xiaobei", "yunxi"])
+def test_the_pitch_that_is_heard_goes_where_it_was_sent(mini, voice):
+    """By pYIN, not by the codes: level within a semitone, and a livelier emotion has the wider range."""
+    found = {name: heard(say(mini, Request(TEXT, voice=voice, emotion=name), Recipe(steps=4)).samples)
+             for name in ("neutral", "sad", "surprised")}  # fmt: skip
+    for name in ("sad", "surprised"):
+        level = 12 / math.log(2) * (found[name].log_f0 - found["neutral"].log_f0)
+        assert level == pytest.approx(EMOTIONS[name].level, abs=1.2)
+    assert found["sad"].deviation < found["neutral"].deviation < found["surprised"].deviation
+
+
+def test_a_clip_of_a_quick_high_voice_makes_a_voice_quick_and_high():
+    own, clip = Habits(math.log(200), 3.0, 4.0), Habits(math.log(200) + math.log(2) / 4, 3.6, 4.4)
+    whole, half = imitated(clip, own), imitated(clip, own, 0.5)
+    assert (whole.level, whole.range, whole.tempo) == pytest.approx((3.0, 1.2, 1.1))
+    assert (whole.energy, whole.breath) == (0, 0)
+    assert half.level == pytest.approx(1.5)
+    assert imitated(own, own) == NEUTRAL
+
+
+def test_a_clip_cannot_move_a_voice_beyond_what_it_was_taught():
+    far = imitated(Habits(math.log(800), 30.0, 40.0), Habits(math.log(100), 3.0, 4.0))
+    assert (far.level, far.range, far.tempo) == pytest.approx((5.0, 1.6, 1.3))
+
+
+def test_an_emotion_is_taken_from_a_clip(mini, tmp_path):
+    """The clip is mini's own sad speech: what comes of it is slower and flatter than neutral speech."""
+    clip = say(mini, Request(TEXT, emotion="sad"), QUICK)
+    soundfile.write(tmp_path / "sad.wav", clip.samples.numpy(), RATE)
+    prompt = mini.speaker(Request("你好。", emotion_reference=tmp_path / "sad.wav"), QUICK)
+    assert prompt.extra["prosody"].tempo < 1
+    assert prompt.extra["prosody"].range < 1
+    assert any("of the clip" in note for note in prompt.extra["notes"])
+
+
+def test_a_clip_without_a_voice_is_refused(mini, tmp_path):
+    noise = 0.1 * np.random.default_rng(0).standard_normal(2 * RATE)
+    soundfile.write(tmp_path / "noise.wav", noise, RATE)
+    with pytest.raises(VoiceError, match="too little voice"):
+        mini.speaker(Request("你好。", emotion_reference=tmp_path / "noise.wav"), QUICK)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"emotion": "hapy"}, "did you mean 'happy'"),
+        ({"emotion_text": "太好了"}, "does not read an emotion from a text"),
+        ({"emotion_weights": (1.0, 0.0)}, "6 numbers"),
+        ({"emotion_weights": (0.9, 0.9, 0, 0, 0, 0)}, "together at most 1"),
+        ({"emotion_weights": (float("nan"), 0, 0, 0, 0, 0)}, "6 numbers"),
+        ({"emotion": "sad", "emotion_weights": (1.0, 0, 0, 0, 0, 0)}, "several ways"),
+    ],
+)
+def test_wrong_emotions_are_refused_with_a_way_out(mini, asked, words):
+    with pytest.raises(VoiceError, match=words):
+        say(mini, Request("你好。", **asked), QUICK)
+
+
+def test_the_receipt_says_what_an_emotion_is(mini):
+    notes = say(mini, Request("你好。", emotion="happy", emotion_strength=0.5), QUICK).receipt.notes
+    assert any("not acted" in note and "+1.0 semitones" in note for note in notes)
+
+
+# --- what is heard in a sound ---
+
+
+def test_the_pitch_of_a_buzz_is_its_own():
+    t = torch.arange(RATE) / RATE
+    buzz = sum(torch.sin(2 * math.pi * 150 * k * t) / k for k in range(1, 15))
+    f0 = fundamental(0.1 * buzz)
+    assert np.nanmedian(f0) == pytest.approx(150, rel=0.01)
+
+
+@pytest.mark.parametrize("rate", [3.0, 4.0, 5.5])
+def test_syllables_are_counted_by_their_vowels(rate):
+    """A tone whose level rises and falls so many times a second."""
+    t = torch.arange(4 * RATE) / RATE
+    level = 0.55 - 0.45 * torch.cos(2 * math.pi * rate * t)
+    voice = sum(torch.sin(2 * math.pi * 200 * k * t) / k for k in range(1, 20))
+    count, seconds = nuclei(0.1 * level * voice)
+    assert (count - 1) / seconds == pytest.approx(rate, rel=0.03)

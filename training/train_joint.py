@@ -1,0 +1,162 @@
+"""Go on with encoder, styles and diffusion model together, from the bundled weights or from an earlier state.
+
+    python training/train_joint.py --features features --out runs/joint --minutes 60 --workers 2
+
+Steps 3 and 5 of README.md train one after the other, the second on a frozen first. Here the encoder also learns what
+the diffusion model needs to be told, which a regression does not ask of it. The residual's average is not moved by the
+diffusion loss (as in Grad-TTS): the average mel stays what a regression makes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from batches import Batch, Corpus
+from export import ORDER
+from loop import Trainer, every
+from train_acoustic import CROP, DROP, crop, share, stratified
+from train_acoustic import loss_of as flow_loss
+from train_encoder import loss_of as average_loss
+from tts_lab.systems.mini.acoustic import AcousticModel, Content
+from tts_lab.systems.mini.checkpoint import load_model
+from tts_lab.systems.mini.config import MiniConfig
+
+MANNERS = 3  # effort, breath, and the sound of WORLD
+
+
+class Joint(nn.Module):
+    """The acoustic model, the table of voices' styles and the directions of a manner in it.
+
+    styles: rows in the order of the corpus's voices; manner: (3, s), what effort, breath and WORLD's own sound add.
+    """
+
+    def __init__(self, config: MiniConfig, voices: int) -> None:
+        super().__init__()
+        self.acoustic = AcousticModel(config)
+        self.styles = nn.Embedding(voices, config.style)
+        self.manner = nn.Parameter(torch.zeros(MANNERS, config.style))
+
+    def content(self, b: Batch) -> Content:
+        style = self.styles(b.speaker) + b.manner @ self.manner
+        return self.acoustic.content(b.symbol, b.tone, b.place, b.duration, b.pitch, style, b.mel.shape[2], b.phones)
+
+
+def bundled(corpus: Corpus, folder: Path) -> Joint:
+    """What the bundled weights hold of it."""
+    model, config, _ = load_model(folder)
+    joint = Joint(config, len(corpus.voices))
+    joint.acoustic.load_state_dict(model.acoustic.state_dict())
+    rows = [ORDER.index(name) for name in corpus.voices]
+    joint.styles.weight.data.copy_(model.acoustic_styles[rows])
+    return joint
+
+
+def losses_of(model: Joint, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Diffusion loss on a random window of each utterance, and the average mel's on the whole."""
+    content = model.content(batch)
+    average, _ = average_loss(content.average, batch)
+    frames = int(torch.randint(*CROP, (1,), generator=generator))
+    cut, mel, mask = crop(content, batch, frames, generator)
+    device = mel.device
+    noise = torch.randn(mel.shape, generator=generator).to(device)
+    drop = (torch.rand(len(mel), generator=generator) < DROP).to(device)
+    t = stratified(len(mel), generator).to(device)
+    return flow_loss(model.acoustic, cut, mel, mask, t, noise, drop), average
+
+
+@torch.no_grad()
+def validate(model: Joint, corpus: Corpus) -> dict[str, float]:
+    """Both losses on whole held-out utterances, with fixed noise; the average mel's is its L1."""
+    model.eval()
+    generator = torch.Generator().manual_seed(0)
+    rows = []
+    for batch in corpus.batches("dev", 4000):
+        batch = batch.to(model.styles.weight.device)
+        content = model.content(batch)
+        noise = torch.randn(batch.mel.shape, generator=generator).to(batch.mel.device)
+        t = stratified(len(noise), generator).to(batch.mel.device)
+        flow = flow_loss(model.acoustic, content, batch.mel, batch.frames, t, noise, None)
+        rows.append((flow, average_loss(content.average, batch)[1]))
+    flow, average = (float(torch.stack(column).mean()) for column in zip(*rows, strict=True))
+    return {"dev_flow": flow, "dev_average": average}
+
+
+def average_gradients(model: nn.Module) -> None:
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for g, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        g.copy_(part.view_as(g))
+
+
+def work(rank: int, args: argparse.Namespace) -> None:
+    torch.set_num_threads(args.threads)
+    if args.workers > 1:
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(args.port)}
+        dist.init_process_group("gloo", rank=rank, world_size=args.workers)
+    torch.manual_seed(rank)
+    corpus = Corpus(args.features)
+    model = bundled(corpus, args.begin).requires_grad_(True).to(args.device)
+    trainer = Trainer(model, args.out, rate=args.rate, minutes=args.minutes)
+    resumed = trainer.resume()
+    if rank == 0:
+        print(f"{sum(p.numel() for p in model.parameters()):,} parameters, resumed: {resumed}", flush=True)
+        trainer.log(**validate(trainer.average, corpus))
+    generator = torch.Generator().manual_seed(1000 * rank + trainer.step)
+    order = np.random.default_rng(1000 * rank + trainer.step)
+    recent: list[float] = []
+    between = (lambda: average_gradients(model)) if args.workers > 1 else None
+    while not trainer.done:
+        for batch in corpus.batches("train", args.frames, order):
+            model.train()
+            with torch.autocast(args.device, torch.bfloat16, enabled=args.bfloat16):
+                flow, average = losses_of(model, batch.to(args.device), generator)
+            trainer.update(flow + args.weight * average, between=between)
+            recent.append(flow.item())
+
+            def report() -> None:
+                if rank == 0:
+                    trainer.log(train=float(np.mean(recent[-100:])), **validate(trainer.average, corpus))
+                    trainer.save()
+
+            every(trainer, 100, report)
+            if args.workers > 1:  # all stop at the same step
+                trainer.seconds = share(trainer.seconds)
+            if trainer.done:
+                break
+    if rank == 0:
+        trainer.log(train=float(np.mean(recent[-100:])), **validate(trainer.average, corpus))
+        trainer.save()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--features", type=Path, required=True)
+    parser.add_argument("--begin", type=Path, default=Path("data/voices"), help="folder of the weights to begin with")
+    parser.add_argument("--out", type=Path, default=Path("runs/joint"))
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--rate", type=float, default=4e-4)
+    parser.add_argument("--weight", type=float, default=0.5, help="of the average mel's loss beside the diffusion's")
+    parser.add_argument("--frames", type=int, default=4000, help="mel frames in a batch before cropping")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="with more than one worker only the CPU")
+    parser.add_argument("--bfloat16", action="store_true", help="with units for it, 1.4 times as fast")
+    parser.add_argument("--port", type=int, default=29518)
+    args = parser.parse_args()
+    if args.workers > 1:
+        torch.multiprocessing.spawn(work, (args,), nprocs=args.workers)
+    else:
+        work(0, args)
+
+
+if __name__ == "__main__":
+    main()

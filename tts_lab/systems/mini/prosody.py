@@ -1,0 +1,164 @@
+"""Emotion as prosody: how high, how lively, how fast, how loud and how breathy `mini` speaks.
+
+No actor was heard and nothing of an emotion's meaning was learned. The voice was taught on its teacher's neutral speech
+moved in these five ways (`training/manner.py`), and an emotion is a point among them. Which way each emotion lies is
+what listeners hear in acted speech by and large: anger and joy are high, lively, quick and loud, sadness and tenderness
+low, flat, slow and soft (Juslin and Laukka 2003, table 7); how far is ours.
+
+Axes: b batch (1), n phones, v voices.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tts_lab.audio.pitch import fundamental, nuclei
+from tts_lab.errors import VoiceError
+from tts_lab.nearest import did_you_mean
+from tts_lab.systems.mini.codes import PITCH_STEP, PITCHES
+from tts_lab.types import NEPER, Request
+
+ENERGY_UNIT = 6.0  # dB of effort that are one unit of the learned direction
+ROUNDING = 1e-4
+WIDEST_PITCH = 700.0  # Hz: a surprised voice goes beyond what a neutral one reaches
+
+
+@dataclass(frozen=True)
+class Prosody:
+    """How something is said, beside the voice's own way.
+
+    level: semitones. range: factor of the pitch's excursions around the voice's median. tempo: factor of the speaking
+    rate. energy: vocal effort in dB. breath: 0 to 1.
+    """
+
+    level: float = 0.0
+    range: float = 1.0
+    tempo: float = 1.0
+    energy: float = 0.0
+    breath: float = 0.0
+
+    def __str__(self) -> str:
+        parts = (
+            (self.level, f"pitch {self.level:+.1f} semitones"), (self.range - 1, f"range × {self.range:.2f}"),
+            (self.tempo - 1, f"tempo × {self.tempo:.2f}"), (self.energy, f"effort {self.energy:+.1f} dB"),
+            (self.breath, f"breath {self.breath:.0%}"),
+        )  # fmt: skip
+        return ", ".join(words for value, words in parts if abs(value) > 0.004) or "as the voice is"
+
+    @property
+    def gain(self) -> float:
+        """What the effort adds to a natural-log mel."""
+        return self.energy / NEPER
+
+    @property
+    def manner(self) -> Tensor:
+        """(1, 2): effort and breath in units of the learned directions."""
+        return torch.tensor([[self.energy / ENERGY_UNIT, self.breath]])
+
+    def of_pitch(self, codes: Tensor) -> Tensor:
+        """Pitch codes (b, n) at this level and range; what has no voice keeps none."""
+        semitones = (codes.float() - PITCHES // 2) * PITCH_STEP * self.range + self.level
+        moved = (semitones / PITCH_STEP).round() + PITCHES // 2
+        return torch.where(codes > 0, moved.clamp(1, PITCHES - 1), 0).to(codes.dtype)
+
+
+NEUTRAL = Prosody()
+EMOTIONS: Mapping[str, Prosody] = {
+    "neutral": NEUTRAL,
+    "happy": Prosody(level=2.0, range=1.25, tempo=1.08, energy=2.0),
+    "sad": Prosody(level=-1.5, range=0.65, tempo=0.85, energy=-4.0, breath=0.5),
+    "angry": Prosody(level=1.5, range=1.3, tempo=1.12, energy=4.0),
+    "surprised": Prosody(level=3.5, range=1.45, tempo=1.0, energy=2.0),
+    "calm": Prosody(level=-0.75, range=0.8, tempo=0.9, energy=-2.0, breath=0.3),
+}
+
+
+def blended(weights: Sequence[float], strength: float = 1.0) -> Prosody:
+    """The prosody of weighted emotions, in the order of EMOTIONS: semitones, dB and breath are averaged, factors by
+    their logarithms, and what the weights leave to 1 is neutral."""
+    logs = [_logs(prosody) for prosody in EMOTIONS.values()]
+    mixed = [strength * sum(w * row[k] for w, row in zip(weights, logs, strict=True)) for k in range(len(logs[0]))]
+    level, wide, tempo, energy, breath = mixed
+    return Prosody(level, math.exp(wide), math.exp(tempo), energy, breath)
+
+
+def _logs(prosody: Prosody) -> tuple[float, ...]:
+    level, wide, tempo, energy, breath = astuple(prosody)
+    return level, math.log(wide), math.log(tempo), energy, breath
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How somebody speaks by and large: median of the natural-log fundamental in Hz, standard deviation of the pitch in
+    semitones, syllable nuclei in a second."""
+
+    log_f0: float
+    deviation: float
+    rate: float
+
+
+def heard(samples: Tensor) -> Habits:
+    """Habits of (s,) sound at 22,050 Hz. Raises VoiceError where there is no voice in it."""
+    f0 = fundamental(samples, WIDEST_PITCH)
+    voiced = np.log(f0[~np.isnan(f0)])
+    count, seconds = nuclei(samples)
+    if len(voiced) < 20 or not seconds:
+        raise VoiceError("The clip of an emotion holds too little voice to tell how high and how fast it is spoken.")
+    low, high = np.quantile(voiced, (0.05, 0.95))  # octave errors lie beyond
+    kept = voiced[(voiced >= low) & (voiced <= high)]
+    return Habits(float(np.median(voiced)), float(kept.std() * 12 / math.log(2)), (count - 1) / seconds)
+
+
+LIMITS = Prosody(level=5.0, range=1.6, tempo=1.3)  # how far a clip may move a voice: what it was taught, about
+
+
+def imitated(clip: Habits, own: Habits, strength: float = 1.0) -> Prosody:
+    """The prosody that brings a voice of those habits to the clip's: level, range and tempo. A clip's loudness is its
+    recording's, and its breath cannot be told from its room's; neither is taken."""
+    level = 12 / math.log(2) * (clip.log_f0 - own.log_f0)
+    ratios = (clip.deviation / own.deviation, clip.rate / own.rate)
+    wide, tempo = (
+        max(-math.log(most), min(math.log(most), math.log(ratio)))
+        for ratio, most in zip(ratios, (LIMITS.range, LIMITS.tempo), strict=True)
+    )
+    level = max(-LIMITS.level, min(LIMITS.level, level))
+    return Prosody(strength * level, math.exp(strength * wide), math.exp(strength * tempo))
+
+
+def asked(request: Request) -> Prosody | None:
+    """The prosody of a named or weighted emotion; None where a clip says it.
+
+    Raises VoiceError for an unknown name, wrong weights, a text, or more than one way to say the emotion.
+    """
+    ways = (request.emotion, request.emotion_reference, request.emotion_weights, request.emotion_text)
+    if sum(way is not None for way in ways) > 1:
+        raise VoiceError("The emotion is given in several ways; give one: a name, a clip or weights.")
+    if request.emotion_text is not None:
+        raise VoiceError("mini does not read an emotion from a text; give its name, weights or a clip.")
+    if request.emotion_reference is not None:
+        return None
+    if request.emotion_weights is not None:
+        return blended(_checked(request.emotion_weights), request.emotion_strength)
+    name = request.emotion or "neutral"
+    if name not in EMOTIONS:
+        known = ", ".join(EMOTIONS)
+        raise VoiceError(f"mini has no emotion {name!r}{did_you_mean(name, tuple(EMOTIONS))}; it knows {known}.")
+    return blended([float(name == other) for other in EMOTIONS], request.emotion_strength)
+
+
+def _checked(weights: Sequence[float]) -> Sequence[float]:
+    fits = (
+        len(weights) == len(EMOTIONS) and all(math.isfinite(w) and w >= 0 for w in weights) and sum(weights) <= 1.0001
+    )
+    if not fits:
+        raise VoiceError(
+            f"Weights of mini's emotions are {len(EMOTIONS)} numbers from 0 to 1, together at most 1, for "
+            f"{', '.join(EMOTIONS)}; not {', '.join(f'{w:g}' for w in weights)}."
+        )
+    return weights
