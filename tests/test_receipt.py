@@ -35,6 +35,11 @@ def test_json_is_one_line_that_holds_everything():
     assert data["recipe_name"] == "default"
 
 
+def test_what_was_heard_of_a_clip_is_data():
+    assert json.loads(make(clip={"distance": 0.5}).to_json())["clip"] == {"distance": 0.5}
+    assert json.loads(make().to_json())["clip"] is None
+
+
 def test_no_sound_is_no_number_rather_than_bad_json():
     assert json.loads(make(audio_seconds=0.0).to_json())["real_time_factor"] is None
 

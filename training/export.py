@@ -1,6 +1,9 @@
-"""Trained parts -> the bundled weights.
+"""Trained parts -> the bundled weights. A part that has no run stays as the file there has it.
 
-python training/export.py --corpus corpus --features features --runs runs --out data/voices
+    python training/export.py --corpus corpus --runs runs --out data/voices
+
+Runs: `semantic`, `speaker`, and `joint` or else `acoustic`. The corpus tells each voice's habits; without
+it these stay too.
 """
 
 from __future__ import annotations
@@ -12,11 +15,11 @@ from pathlib import Path
 
 import soundfile
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
-from batches import Corpus
 from tts_lab.audio.mel import MEL_22K
-from tts_lab.systems.mini.checkpoint import MiniModel, Voice, save
+from tts_lab.systems.mini.checkpoint import FILE, MANNERS, MiniModel, Voice, save
 from tts_lab.systems.mini.config import MiniConfig
 from tts_lab.systems.mini.prosody import heard
 
@@ -28,6 +31,7 @@ VOICES = {
     "zm_yunxi": Voice("yunxi", "male, median pitch 155 Hz", "male"),
 }
 ORDER = tuple(VOICES)
+ROWS = [sorted(ORDER).index(name) for name in ORDER]  # training sorts the speakers by name
 HEARD = 40  # sentences of a speaker that tell its habits
 MADE_BY = "training/ of tts_lab; synthetic, distilled from Kokoro-82M v1.0 (Apache-2.0)"
 
@@ -39,6 +43,40 @@ def averages(folder: Path, name: str = "state.pt") -> dict[str, Tensor]:
 
 def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+def kept(model: MiniModel, folder: Path) -> None:
+    """All that the bundled file in a folder holds and that has a place in today's model."""
+    with safe_open(folder / FILE, "pt") as file:
+        own = model.state_dict()
+        state = {k: file.get_tensor(k) for k in file.keys() if k in own and own[k].shape == file.get_tensor(k).shape}  # noqa: SIM118
+    model.load_state_dict(state, strict=False)
+
+
+def semantic_part(model: MiniModel, runs: Path) -> None:
+    state = averages(runs / "semantic", "best.pt")
+    model.semantic.load_state_dict(part(state, "model."))
+    model.semantic_styles.copy_(state["styles.weight"][ROWS])
+
+
+def acoustic_part(model: MiniModel, runs: Path) -> None:
+    """From `joint`, which has manners too; else from what it begins with."""
+    if not (runs / "joint").exists():
+        model.acoustic.load_state_dict(averages(runs / "acoustic"))
+        model.acoustic_styles.copy_(torch.load(runs / "acoustic" / "styles.pt", weights_only=True)[ROWS])
+        return
+    state = averages(runs / "joint")
+    model.acoustic.load_state_dict(part(state, "acoustic."))
+    model.acoustic_styles.copy_(state["styles.weight"][ROWS])
+    model.manner.copy_(state["manner"][:MANNERS])  # without the last, WORLD's own sound
+
+
+def speaker_part(model: MiniModel, folder: Path) -> None:
+    """The speaker encoder, its centroids in the order of the bundled voices, and its limits."""
+    model.speaker.load_state_dict(part(averages(folder), "encoder."))
+    known = torch.load(folder / "known.pt", weights_only=True)
+    model.speaker.centroids.copy_(known["centroids"][[known["voices"].index(name) for name in ORDER]])
+    model.speaker.limits.copy_(known["limits"])
 
 
 def habits_of(corpus: Path, speaker: str) -> tuple[float, ...]:
@@ -55,27 +93,22 @@ def habits_of(corpus: Path, speaker: str) -> tuple[float, ...]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--features", type=Path, required=True)
-    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--corpus", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--out", type=Path, default=Path("data/voices"))
     args = parser.parse_args()
-    corpus = Corpus(args.features)
-    rows = [corpus.voices.index(name) for name in ORDER]
     config = replace(MiniConfig(), voices=tuple(VOICES[name].name for name in ORDER))
     model = MiniModel(config)
-    semantic = averages(args.runs / "semantic", "best.pt")
-    model.semantic.load_state_dict(part(semantic, "model."))
-    model.semantic_styles.copy_(semantic["styles.weight"][rows])
-    joint = averages(args.runs / "joint")
-    model.acoustic.load_state_dict(part(joint, "acoustic."))
-    model.acoustic_styles.copy_(joint["styles.weight"][rows])
-    model.manner.copy_(joint["manner"][: len(model.manner)])  # without the last, WORLD's own sound
-    model.habits.copy_(torch.tensor([habits_of(args.corpus, name) for name in ORDER]))
-    speaker = averages(args.runs / "speaker")
-    for name in ("head.2.weight", "head.2.bias"):
-        speaker[name] = speaker[name][rows]
-    model.speaker.load_state_dict(speaker)
+    if (args.out / FILE).exists():
+        kept(model, args.out)
+    if (args.runs / "semantic").exists():
+        semantic_part(model, args.runs)
+    if (args.runs / "joint").exists() or (args.runs / "acoustic").exists():
+        acoustic_part(model, args.runs)
+    if (args.runs / "speaker").exists():
+        speaker_part(model, args.runs / "speaker")
+    if args.corpus:
+        model.habits.copy_(torch.tensor([habits_of(args.corpus, name) for name in ORDER]))
     path = save(model, config, [VOICES[name] for name in ORDER], MADE_BY, args.out)
     print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB, {sum(p.numel() for p in model.parameters()):,} parameters")
 

@@ -291,6 +291,7 @@ class _Run:
             notes=self._notes(device),
             unknown=tuple(self.unknown),
             spoken=tuple(self.spoken),
+            clip=self.prompt.extra.get("clip", {}) if self.prompt else {},
             environment=environment(device),
         )
 

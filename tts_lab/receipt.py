@@ -35,7 +35,8 @@ class Receipt:
     part of it. evaluations: calls of the acoustic model, all chunks together. stages: seconds by stage.
     peak_process_bytes: most memory that the whole process has held so far, libraries included.
     notes: levers of the recipe that changed nothing here. unknown: characters of the text that were not spoken.
-    spoken: which recipe spoke which pieces, where a card's memory made the run step down.
+    spoken: which recipe spoke which pieces, where a card's memory made the run step down. clip: how a reference clip
+    was understood, where a system tells; empty without one.
 
     Its repr leaves out all that is measured, so that it can be compared; `table()` and `to_dict()` have everything.
     """
@@ -54,6 +55,7 @@ class Receipt:
     unknown: tuple[str, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
     spoken: tuple[Spoken, ...] = ()
+    clip: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def real_time_factor(self) -> float:
@@ -80,6 +82,7 @@ class Receipt:
             "spoken": [
                 {"first": part.first, "last": part.last, "recipe": part.recipe.to_dict()} for part in self.spoken
             ],
+            "clip": dict(self.clip) or None,
             "environment": dict(self.environment),
         }
 

@@ -38,9 +38,12 @@ def test_the_same_sound_as_without_a_page(client):
     assert facts["receipt"]["evaluations"] == speech.receipt.evaluations
 
 
-def test_a_clip_becomes_a_blend(client):
+def test_a_clip_of_a_known_voice_is_that_voice_and_the_page_says_how_near(client):
     clip = handle_file(data_dir() / "references" / "yunxi.flac")
-    assert "blend of" in client.predict(TEXT, reference=clip, api_name="/speak")[0]
+    sentence, *_, facts = client.predict(TEXT, reference=clip, api_name="/speak")
+    assert "voice yunxi." in sentence
+    assert "The clip is yunxi (distance 0." in sentence
+    assert facts["receipt"]["clip"]["verdict"] == "known"
 
 
 def test_a_long_text_is_stopped_within_a_piece(client, soon):

@@ -1,5 +1,6 @@
 """The bundled voice as a user meets it: it speaks, repeats itself, and says what is wrong with bad input."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,9 @@ import pytest
 import soundfile
 import torch
 
+from tts_lab.audio.resample import resample
 from tts_lab.errors import AudioError, TextError, VoiceError, WeightsError
-from tts_lab.paths import voices_dir
+from tts_lab.paths import data_dir, voices_dir
 from tts_lab.pipeline import say
 from tts_lab.recipe import Recipe
 from tts_lab.systems import load_system
@@ -20,6 +22,8 @@ from tts_lab.types import Request
 
 QUICK = Recipe(steps=1, guidance=0.0)
 TEXT = "你好。"
+CLIPS = Path(__file__).resolve().parents[2] / "data" / "clips"  # synthetic: see the README there
+UNSEEN = ("xiaoyi", "kumo")
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +128,60 @@ def clip(mini: Mini, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_clip_of_a_bundled_voice_is_recognised_and_named(mini: Mini, clip: Path) -> None:
     receipt = say(mini, Request(TEXT, reference=clip), QUICK).receipt
-    assert receipt.voice.startswith("blend of")
+    assert receipt.clip["nearest"] == "yunjian"
     assert "yunjian" in receipt.voice.split("+")[0]
+    assert any(note.startswith("The clip is ") and "distance 0." in note for note in receipt.notes)
+
+
+@pytest.mark.parametrize("voice", ["xiaobei", "xiaoxiao", "yunjian", "yunxi"])
+def test_three_seconds_of_a_known_voice_sound_as_that_voice_does(mini: Mini, tmp_path: Path, voice: str) -> None:
+    """Teacher's clips, cut to three seconds: the very samples that the voice's name gives."""
+    samples, rate = soundfile.read(data_dir() / "references" / f"{voice}.flac")
+    soundfile.write(tmp_path / "a.wav", samples[: 3 * rate], rate)
+    named, heard = (say(mini, Request(TEXT, **given), QUICK) for given in (
+        {"voice": voice}, {"reference": tmp_path / "a.wav"}))  # fmt: skip
+    assert heard.receipt.voice == voice
+    assert heard.receipt.clip["verdict"] == "known"
+    assert torch.equal(named.samples, heard.samples)
+
+
+@pytest.mark.parametrize("voice", UNSEEN)
+def test_a_voice_that_mini_was_not_taught_is_spoken_for_and_called_unlike(mini: Mini, voice: str) -> None:
+    receipt = say(mini, Request(TEXT, reference=CLIPS / f"{voice}.flac"), QUICK).receipt
+    clip = receipt.clip
+    assert clip["distance"] > clip["known_below"]
+    assert receipt.voice.startswith("blend of")
+    assert sum(clip["shares"].values()) == pytest.approx(1, abs=1e-3)
+    assert any("mini cannot copy a new voice" in note for note in receipt.notes) == (clip["verdict"] == "unlike any")
+    assert any(f"distance {clip['distance']:.2f}" in note for note in receipt.notes)
+
+
+def test_voices_that_mini_was_not_taught_lie_farther_than_its_own(mini: Mini) -> None:
+    def distance(path: Path) -> float:
+        samples, rate = soundfile.read(path, dtype="float32")
+        return mini.likeness(resample(torch.from_numpy(samples), rate, mini.sample_rate)).distance
+
+    own = [distance(data_dir() / "references" / f"{voice}.flac") for voice in mini.voices]
+    assert max(own) < min(distance(CLIPS / f"{voice}.flac") for voice in UNSEEN)
+
+
+def test_a_poor_microphone_does_not_make_a_stranger_of_a_known_voice(mini: Mini) -> None:
+    """Telephone band and noise at 20 dB. How often that fails: data/measured/reference_clips.json."""
+    import scipy.signal
+
+    draw = np.random.default_rng(0)
+    for voice in mini.voices:
+        samples, rate = soundfile.read(data_dir() / "references" / f"{voice}.flac")
+        narrow = scipy.signal.sosfilt(scipy.signal.butter(4, (300, 3400), "band", fs=rate, output="sos"), samples)
+        poor = narrow + 0.1 * narrow.std() * draw.standard_normal(len(narrow))
+        found = mini.likeness(torch.from_numpy(poor).float())
+        assert (found.nearest, found.verdict != "unlike any") == (voice, True), found
+
+
+def test_the_data_say_what_the_receipt_says(mini: Mini, clip: Path) -> None:
+    receipt = say(mini, Request(TEXT, reference=clip), QUICK).receipt
+    assert json.loads(receipt.to_json())["clip"] == receipt.clip
+    assert say(mini, Request(TEXT), QUICK).receipt.to_dict()["clip"] is None
 
 
 @pytest.mark.parametrize("change", [lambda x: np.stack([x, x], 1), lambda x: np.tile(x, 200)[: 22050 * 600]])

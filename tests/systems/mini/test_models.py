@@ -8,7 +8,6 @@ from tts_lab.systems.mini.codes import DURATIONS, PITCHES, decode_pitch, encode_
 from tts_lab.systems.mini.config import DiTConfig, EncoderConfig, MiniConfig, SemanticConfig
 from tts_lab.systems.mini.encoder import expansion
 from tts_lab.systems.mini.semantic import SemanticModel
-from tts_lab.systems.mini.speaker import SpeakerEncoder
 from tts_lab.systems.mini.stages import paced
 
 TINY = MiniConfig(
@@ -144,9 +143,3 @@ def test_padding_does_not_reach_what_is_written() -> None:
     padded = [torch.nn.functional.pad(x, (0, 3)) for x in given]
     with torch.inference_mode():
         torch.testing.assert_close(model.phones(*padded)[:, :6], model.phones(*given))
-
-
-def test_speaker_encoder_takes_any_length() -> None:
-    torch.manual_seed(0)
-    model = SpeakerEncoder(80, 4).eval()
-    assert model(torch.randn(3, 80, 40)).shape == model(torch.randn(3, 80, 400)).shape == (3, 4)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from tts_lab.audio.mel import MEL_22K, log_mel
+from tts_lab.audio.mel import MEL_22K
 from tts_lab.audio.reference import load_reference
 from tts_lab.levers.residency import Residency
 from tts_lab.nn.attention import set_attention_kernel
@@ -24,7 +25,9 @@ from tts_lab.noise import noise
 from tts_lab.recipe import Recipe
 from tts_lab.systems.mini.checkpoint import MiniModel, Voice
 from tts_lab.systems.mini.codes import DURATIONS
+from tts_lab.systems.mini.likeness import Likeness
 from tts_lab.systems.mini.prosody import EMOTIONS, NEUTRAL, Habits, Prosody, asked, heard, imitated
+from tts_lab.systems.mini.speaker import clip_mel
 from tts_lab.text.front_end import Utterance, analyse, speakable
 from tts_lab.text.phones import SYMBOLS
 from tts_lab.text.split import split_text
@@ -34,7 +37,6 @@ M = TypeVar("M", bound=nn.Module)
 PROSODY = "Emotion as prosody, not acted"
 TAUGHT_CHARS = 24  # about the longest utterance that the models were taught with
 VOCODER_GAIN = 0.7  # nats: the vocoder was taught louder speech than ours and is given it (docs/LOG.md)
-TAUGHT_DBFS = -23.0  # loudness of the speech that the models were taught with
 TEMPERATURE = 0.4  # of the semantic model's draws, where the recipe leaves it to the system (docs/LOG.md)
 SEMANTIC_SALT = 0x5EED  # keeps the draws of prosody apart from the diffusion noise of the same chunk
 
@@ -76,10 +78,11 @@ class Mini:
             analyse(request.text)  # raises, naming what is wrong with it
 
     def speaker(self, request: Request, recipe: Recipe) -> Prompt:
-        """A stored voice, or for a reference clip the blend of stored voices that is most like it; and how it speaks.
+        """A stored voice, or what a reference clip is like: one of them, or a blend; and how it speaks.
 
-        style: (1, d) of the acoustic model; extra: `semantic_style` (1, d), `weights` (v,), `prosody`, `notes`.
-        Raises VoiceError where the emotion is unknown or given in more than one way.
+        style: (1, d) of the acoustic model; extra: `semantic_style` (1, d), `weights` (v,), `prosody`, `notes`, and for
+        a clip `clip`, how near it is to each voice (`Likeness.to_dict`). Raises VoiceError where the emotion is unknown
+        or given in more than one way.
         """
         prosody = asked(request)
         plain = self._voice(request, recipe)
@@ -98,10 +101,18 @@ class Mini:
 
     def _imitate(self, request: Request, recipe: Recipe) -> Prompt:
         clip = load_reference(str(request.reference), self.sample_rate)
-        weights = self._alike(clip.samples)
-        parts = sorted(zip(weights.tolist(), self.voices, strict=True), reverse=True)
-        blend = " + ".join(f"{share:.0%} {name}" for share, name in parts if share >= 0.005)
-        return self._prompt(f"blend of {blend}", weights, (*clip.notes, *_length_note(request, recipe)))
+        found = self.likeness(clip.samples)
+        notes = (*clip.notes, *found.notes(), *_length_note(request, recipe))
+        prompt = self._prompt(found.speaks(), found.weights(), notes)
+        return replace(prompt, extra={**prompt.extra, "clip": found.to_dict()})
+
+    @torch.inference_mode()
+    def likeness(self, samples: Tensor) -> Likeness:
+        """How near a clip (s,) at the system's rate, of a second or more, is to each voice."""
+        encoder = self.model.speaker
+        known, unlike = encoder.limits.tolist()
+        distances = tuple(encoder.distances(clip_mel(samples)[None])[0].tolist())
+        return Likeness(self.voices, distances, known, unlike, len(samples) / self.sample_rate)
 
     def _prompt(self, name: str, weights: Tensor, notes: tuple[str, ...]) -> Prompt:
         style = weights[None] @ self.model.acoustic_styles
@@ -114,16 +125,9 @@ class Mini:
     def _heard_in(self, request: Request) -> tuple[Prosody, tuple[str, ...]]:
         """The prosody of the clip of an emotion, beside that of the voice it sounds most like; and what to know."""
         clip = load_reference(str(request.emotion_reference), self.sample_rate)
-        own = Habits(*(self._alike(clip.samples) @ self.model.habits).tolist())
+        own = Habits(*(self.likeness(clip.samples).weights() @ self.model.habits).tolist())
         prosody = imitated(heard(clip.samples), own, request.emotion_strength)
         return prosody, (*clip.notes, f"{PROSODY}, of the clip: {prosody}.")
-
-    def _alike(self, samples: Tensor) -> Tensor:
-        """How much (s,) sound is like each voice, (v,), together 1."""
-        loud = samples * 10 ** (TAUGHT_DBFS / 20) / samples.square().mean().sqrt()
-        acoustic = self.model.acoustic
-        mel = (log_mel(loud[None], MEL_22K) - acoustic.mean[:, None]) / acoustic.std[:, None]
-        return self.model.speaker(mel)[0].softmax(-1)
 
     def semantic(self, chunk: Chunk, prompt: Prompt, recipe: Recipe) -> Semantic:
         """Duration and pitch codes, written phone by phone. codes (1, n): symbol, tone, place, pitch, syllable."""
