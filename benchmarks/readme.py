@@ -15,6 +15,7 @@ from typing import Any
 import claims
 import fits
 import levers
+import long_text
 import memory_speed
 import notebook_times
 import steps_quality
@@ -22,7 +23,7 @@ import validate_memory
 import workbench
 from environment import ROOT
 from speed import speeds
-from tts_lab.experiments.quality_table import by_settings, by_voices, markdown
+from tts_lab.experiments.quality_table import by_settings, by_voices, by_ways, markdown, only_steps
 
 DOCUMENTS = tuple(ROOT / name for name in ("README.md", "data/voices/README.md", "docs/memory.md", "docs/levers.md"))
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -51,7 +52,14 @@ def table(name: str) -> str:
         return markdown(workbench.table(_measured("workbench")))
     if name == "memory_validated":
         return _validated()
-    settings = _measured("voice_quality")["settings"]
+    if name == "long_text":
+        return markdown(long_text.table(_measured("long_text")))
+    if name == "long_text_memory":
+        return markdown(long_text.memory_table(_measured("long_text")))
+    settings = _measured("quality-mini")["settings"]
+    if name == "quality_ways":
+        return markdown(by_ways(settings))
+    settings = only_steps(settings)
     if name == "voice_quality":
         return markdown(by_settings(settings))
     if name == "voices":

@@ -1,12 +1,18 @@
-"""How well the bundled voice is understood and how good it sounds, at different numbers of model evaluations.
+"""How well the bundled voice is understood and how good it sounds: by evaluations of the model, solver, number format.
 
     python benchmarks/voice_quality.py                               40 held-out sentences, 1 to 32 evaluations
-    python benchmarks/voice_quality.py --corpus CORPUS               the teacher's own figures and copy synthesis too
+    python benchmarks/voice_quality.py --corpus CORPUS               the teacher's own figures, and how far from it
+    python benchmarks/voice_quality.py --corpus CORPUS --grid        4, 8, 16 evaluations x 3 solvers x 3 formats too
     python benchmarks/voice_quality.py --evaluations 8,16 --guidance 1.5 --sentences 10 --out trial.json
 
 Prints a table and writes every row behind it (text, what was heard, errors, rating) to `data/measured/`. A setting
-that the file holds already, measured on the same voice, sentences and judges, is not measured again (`--again` does).
+that the file holds already, measured on the same voice, sentences and judges, is not measured again (`--again` does;
+so does a first `--corpus` for what was measured without one).
 A part of the sentences is written nowhere but to `--out`. Copy synthesis: the teacher's mel through the vocoder.
+With a corpus, each sentence is compared with the teacher's recording: mel-cepstral distance after dynamic time warping,
+and error and correlation of F0 on the same path (`tts_lab/experiments/teacher.py`). Tones are told from the pitch of
+each syllable by a small classifier (`tts_lab/experiments/tones.py`), which knows no words as a recogniser does.
+Formats: fp32, bf16, and int8 (weights in eight bits, computing in fp32). Not fp16: see LEFT_OUT.
 
 Score sound files that exist already, named by sentence id (`<id>.wav` or `.flac`), against a corpus's sentences:
 
@@ -22,7 +28,8 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +38,20 @@ from tts_lab.errors import LabError
 from tts_lab.experiments import judges as judging
 from tts_lab.experiments import quality
 from tts_lab.experiments.quality import Row, Sentence
-from tts_lab.experiments.quality_table import by_settings, by_voices, markdown
-from tts_lab.recipe import Recipe
+from tts_lab.experiments.quality_table import by_settings, by_voices, by_ways, markdown, number_format
+from tts_lab.experiments.teacher import MEASURES, Teacher
+from tts_lab.experiments.tones import judged_speech
+from tts_lab.recipe import Recipe, choices
 
 HELDOUT = ROOT / "benchmarks" / "heldout.json"
-RESULT = ROOT / "data" / "measured" / "voice_quality.json"
+RESULT = ROOT / "data" / "measured" / "quality-mini.json"
+SOLVERS = ("euler", "midpoint", "adams")
+FORMATS: dict[str, dict[str, str]] = {"fp32": {}, "bf16": {"precision": "bf16"}, "int8": {"quantisation": "int8"}}
+GRID = (4, 8, 16)  # evaluations that each of the three solvers can have with guidance
+LEFT_OUT = {"fp16": "A busy CPU takes a minute and more for a sentence (docs/LOG.md); benchmarks/heard.py compares it."}
 Entry = dict[str, Any]
-Produce = Callable[[Sentence], tuple[Any, int, dict[str, float]]]  # -> samples (s,), rate, cost
+Heard = tuple[Any, int, dict[str, float], dict[str, int]]  # samples (s,), rate, cost, tones
+Produce = Callable[[Sentence], Heard]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -70,27 +84,54 @@ def score_voice(args: argparse.Namespace) -> None:
 
     sentences = _chosen(quality.load_sentences(HELDOUT, args.split), args.voice, args.sentences)
     out = args.out or (None if args.voice or args.sentences or args.split != "test" else RESULT)
-    recipes = quality.ladder(args.evaluations, _base(args))
+    recipes = ways(args)
     system = load_system(args.system, "cpu")
     judges = quality.Judges(args.threads or 1)
+    teacher = Teacher(args.corpus) if args.corpus else None
     origin = {"voice": voice_digest(), "sentences": _digest(sorted(s.id for s in sentences)), **judging.versions()}
-    book = Book(out, origin, again=args.again)
-    quality.speak(system, sentences[0], recipes[min(recipes)])  # warm-up: dictionaries, kernels
-    for name, produce in _teacher(args.corpus, system) if args.corpus else ():
+    book = Book(out, origin, again=args.again, teacher=teacher)
+    quality.speak(system, sentences[0], next(iter(recipes.values())))  # warm-up: dictionaries, kernels
+    for name, produce in _teacher(teacher, system) if teacher else ():
         book.measure(name, {}, sentences, judges, produce)
-    for count, recipe in recipes.items():
+    for name, recipe in recipes.items():
+        count = recipe.evaluations_per_chunk
         setting = {"evaluations": count, "guidance": recipe.guidance, "seed": args.seed, "recipe": recipe.to_dict()}
-        name = f"{count} evaluation{'s' if count > 1 else ''}"
         book.measure(name, setting, sentences, judges, _speaking(system, recipe, args.seed))
-    print(markdown(by_settings(book.entries())))
+    print(markdown(by_settings(book.entries())), markdown(by_ways(book.entries())), sep="\n\n")
     print(f"\nEvery row is in {out}." if out else "\nNot written: name a file with --out to keep the rows.")
 
 
-class Book:
-    """Measured settings, kept in a file. Those of another voice, other sentences or judges (`origin`) are left out."""
+def ways(args: argparse.Namespace) -> dict[str, Recipe]:
+    """The recipes that are asked for, by name; with `--grid` those of the grid after them."""
+    own = (args.solver or (None,), args.formats, args.evaluations)
+    grids = [own, (SOLVERS, tuple(FORMATS), GRID)] if args.grid else [own]
+    found: dict[str, Recipe] = {}
+    for solvers, formats, numbers in grids:
+        for solver, name in product(solvers, formats):
+            base = _base(args, solver).replace(**FORMATS[name])
+            found |= {_name(count, recipe): recipe for count, recipe in quality.ladder(numbers, base).items()}
+    return found
 
-    def __init__(self, path: Path | None, origin: dict[str, str], again: bool = False) -> None:
-        self.path, self.origin, self.again = path, origin, again
+
+def _name(count: int, recipe: Recipe) -> str:
+    """Evaluations, and what differs from the default recipe's solver and format."""
+    plain = (Recipe().solver, "fp32")
+    own = (recipe.solver, number_format(recipe.to_dict()))
+    return ", ".join(
+        (f"{count} evaluation{'s' if count > 1 else ''}", *(o for o, p in zip(own, plain, strict=True) if o != p))
+    )
+
+
+class Book:
+    """Measured settings, kept in a file. Those of another voice, other sentences or judges (`origin`) are left out.
+
+    teacher: whose recordings each sentence is compared with; what was measured without one is then measured again.
+    """
+
+    def __init__(
+        self, path: Path | None, origin: dict[str, str], again: bool = False, teacher: Teacher | None = None
+    ) -> None:
+        self.path, self.origin, self.again, self.teacher = path, origin, again, teacher
         self._entries: dict[str, Entry] = {}
         if path is not None and path.exists():
             self._entries = self._read(path)
@@ -100,22 +141,32 @@ class Book:
     ) -> None:
         """Measure a setting and write it down, unless it is there already."""
         key = _digest([name, setting])
-        if key in self._entries and not self.again:
+        if key in self._entries and not self.again and self._is_complete(self._entries[key]):
             print(f"{name}: measured already", file=sys.stderr)
             return
-        rows = [judges.hear(s, *produce(s)) for s in _progress(sentences, name)]
+        rows = [self._row(s, judges, produce(s)) for s in _progress(sentences, name)]
         self._entries[key] = _entry(name, setting, rows)
         if self.path is not None:
-            content = {"what": __doc__.splitlines()[0], "origin": self.origin, "settings": self.entries()}
-            write_json(self.path, content)
+            content = {"what": __doc__.splitlines()[0], "origin": self.origin, "left_out": LEFT_OUT}
+            write_json(self.path, {**content, "settings": self.entries()})
+
+    def _row(self, sentence: Sentence, judges: quality.Judges, heard: Heard) -> Row:
+        samples, rate, cost, tones = heard
+        apart = self.teacher.apart(sentence, samples, rate) if self.teacher else {}
+        return replace(judges.hear(sentence, samples, rate, cost), apart=apart, tones=tones)
+
+    def _is_complete(self, entry: Entry) -> bool:
+        figures = entry["figures"]["all"]
+        return self.teacher is None or (MEASURES[0] in figures and ("tone_error" in figures or "recipe" not in entry))
 
     def entries(self) -> list[Entry]:
-        """The teacher's first, then by guidance and evaluations."""
+        """The teacher's first, then by solver, format, guidance and evaluations, the lab's default before others."""
         order = {"teacher": -2, "copy synthesis": -1}
         return sorted(
             self._entries.values(),
             key=lambda e: (
                 order.get(e["name"], 0),
+                *_way(e),
                 e.get("evaluations", 0) > 1 and e["guidance"],
                 e.get("evaluations", 0),
             ),
@@ -127,7 +178,8 @@ class Book:
             if book["origin"] != self.origin:
                 print(f"{path} was measured on another voice, other sentences or judges: anew.", file=sys.stderr)
                 return {}
-            return {_digest([e["name"], _setting(e)]): e for e in book["settings"]}
+            entries = [_filled(entry) for entry in book["settings"]]
+            return {_digest([e["name"], _setting(e)]): e for e in entries}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise LabError(f"{path} is not a result of this benchmark; move it away or name another --out.") from error
 
@@ -142,35 +194,43 @@ def voice_digest() -> str:
     return digest.hexdigest()
 
 
-def _teacher(corpus: Path, system: Any) -> Iterator[tuple[str, Produce]]:
+def _teacher(teacher: Teacher, system: Any) -> Iterator[tuple[str, Produce]]:
     """The corpus's own recordings, as they are and through the vocoder alone."""
-    from tts_lab.audio import files
 
-    known = {s.id: s.file for s in quality.load_sentences(corpus, None)}
-    folder = corpus if corpus.is_dir() else corpus.parent
+    def own(sentence: Sentence) -> Heard:
+        samples, rate = teacher.recording(sentence)
+        return samples, rate, {}, teacher.tones(sentence, samples, rate)
 
-    def own(sentence: Sentence) -> tuple[Any, int, dict[str, float]]:
-        if not known.get(sentence.id):
-            raise LabError(
-                f"{corpus} has no recording of sentence {sentence.id}; name the corpus the voice learnt from."
-            )
-        return (*files.read(folder / str(known[sentence.id])), {})
-
-    def copied(sentence: Sentence) -> tuple[Any, int, dict[str, float]]:
-        samples, rate, _ = own(sentence)
-        return (*quality.copy_synthesis(system, sentence, samples, rate), {})
+    def copied(sentence: Sentence) -> Heard:
+        samples, rate = quality.copy_synthesis(system, sentence, *teacher.recording(sentence))
+        return samples, rate, {}, teacher.tones(sentence, samples, rate)
 
     yield "teacher", own
     yield "copy synthesis", copied
 
 
+def _way(entry: Entry) -> tuple[int, int]:
+    """Where solver and format come in the tables."""
+    recipe = entry.get("recipe") or Recipe().to_dict()
+    return choices("solver").index(recipe["solver"]), [*FORMATS, *choices("precision")].index(number_format(recipe))
+
+
 def _speaking(system: Any, recipe: Recipe, seed: int) -> Produce:
-    return lambda sentence: quality.speak(system, sentence, recipe, seed)
+    def speaking(sentence: Sentence) -> Heard:
+        speech = quality.spoken(system, sentence, recipe, seed)
+        return speech.samples, speech.sample_rate, quality.cost_of(speech), judged_speech(speech)
+
+    return speaking
 
 
 def _entry(name: str, setting: Entry, rows: Sequence[Row]) -> Entry:
     where = {"command": command(), "date": today(), "environment": environment()}
     return {"name": name, **setting, **where, "figures": quality.by_voice(rows), "rows": [asdict(row) for row in rows]}
+
+
+def _filled(entry: Entry) -> Entry:
+    """With the levers that came after it was measured, which then were as they are by default."""
+    return {**entry, "recipe": {**Recipe().to_dict(), **entry["recipe"]}} if "recipe" in entry else entry
 
 
 def _setting(entry: Entry) -> Entry:
@@ -181,8 +241,8 @@ def _digest(data: Any) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _base(args: argparse.Namespace) -> Recipe:
-    levers = {k: getattr(args, k) for k in ("guidance", "solver", "schedule", "temperature")}
+def _base(args: argparse.Namespace, solver: str | None = None) -> Recipe:
+    levers = {"solver": solver, **{k: getattr(args, k) for k in ("guidance", "schedule", "temperature")}}
     return Recipe().replace(**{k: v for k, v in levers.items() if v is not None})
 
 
@@ -211,12 +271,27 @@ def _threads(count: int | None) -> None:
         torch.set_num_threads(count)
 
 
+def _list(known: Iterable[str]) -> Callable[[str], tuple[str, ...]]:
+    """An option's names with commas between."""
+
+    def names(text: str) -> tuple[str, ...]:
+        wrong = [name for name in text.split(",") if name not in known]
+        if wrong:
+            why = LEFT_OUT.get(wrong[0], f"choose of {', '.join(known)}")
+            raise argparse.ArgumentTypeError(f"{wrong[0]!r} cannot be measured: {why}")
+        return tuple(text.split(","))
+
+    return names
+
+
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--evaluations", type=counts, default=list(quality.EVALUATIONS), help="such as 8,16")
     add("--guidance", type=float, help="strength; default: the recipe's")
-    add("--solver", help="euler, midpoint, heun or adams")
+    add("--solver", type=_list(choices("solver")), help="euler, midpoint, heun or adams, with commas between")
+    add("--formats", type=_list(FORMATS), default=("fp32",), help="fp32, bf16, int8, with commas between")
+    add("--grid", action="store_true", help="4, 8 and 16 evaluations by each solver in each format as well")
     add("--schedule", help="uniform or sway")
     add("--temperature", type=float, help="of the semantic model's draws")
     add("--seed", type=int, default=0)

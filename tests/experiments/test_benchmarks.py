@@ -28,9 +28,36 @@ def bench(monkeypatch, tmp_path, fake, fake_judges):
     sentences = tmp_path / "heldout.json"
     sentences.write_text(json.dumps({"source": "here", "sentences": LINES}), encoding="utf-8")
     monkeypatch.setattr(voice_quality, "HELDOUT", sentences)
-    monkeypatch.setattr(voice_quality, "RESULT", tmp_path / "measured" / "voice_quality.json")
+    monkeypatch.setattr(voice_quality, "RESULT", tmp_path / "measured" / "quality-mini.json")
     monkeypatch.setattr(voice_quality, "voice_digest", lambda: "voice 1")
+    tones = {"syllables": 2, "wrong": 1}  # which need the extra `judges`
+    monkeypatch.setattr(voice_quality, "judged_speech", lambda speech: tones)
     return voice_quality
+
+
+@pytest.fixture
+def corpus(tmp_path, monkeypatch) -> Path:
+    """A second of buzz for each sentence; copy synthesis is another buzz."""
+    folder = tmp_path / "corpus"
+    (folder / "wavs").mkdir(parents=True)
+    time = torch.arange(22_050) / 22_050
+    for number, line in enumerate(LINES):
+        hertz = 120 + 10 * number + 30 * time
+        buzz = sum(0.1 / k * torch.sin(2 * torch.pi * k * hertz * time) for k in range(1, 6))
+        files.write(folder / "wavs" / f"{line['id']}.flac", buzz, 22_050)
+    lines = [
+        json.dumps({**line, "file": f"wavs/{line['id']}.flac", "pinyin": line["pinyin"].split()}) for line in LINES
+    ]
+    (folder / "manifest.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    import fake_system
+    from tts_lab.types import Wave
+
+    flat = Wave(torch.sin(200 * torch.arange(2560) / 22_050 * 6.28)[None], 22_050, None)  # type: ignore[arg-type]
+    plain = fake_system.ToneSystem.vocoder
+    monkeypatch.setattr(
+        fake_system.ToneSystem, "vocoder", lambda self, mel, r: plain(self, mel, r) if mel.semantic.units else flat
+    )
+    return folder
 
 
 def run(bench, *arguments: str) -> None:
@@ -56,7 +83,7 @@ def test_settings_are_measured_once_and_kept(bench, fake_judges, capsys) -> None
     assert names == ["1 evaluation", "4 evaluations", "8 evaluations"]
     out = capsys.readouterr()
     assert "8 evaluations: measured already" in out.err
-    assert [line.split("|")[1].strip() for line in out.out.splitlines() if "evaluation" in line] == names
+    assert [line.split("|")[1].strip() for line in out.out.splitlines() if "evaluation" in line] == 2 * names
 
     run(bench, "--evaluations", "8", "--guidance", "1", "--again")
     assert fake_judges.heard == 6
@@ -73,17 +100,17 @@ def test_another_voice_is_measured_anew(bench, fake_judges, monkeypatch, capsys)
 def test_what_was_measured_survives_an_interruption(bench, fake_judges, monkeypatch) -> None:
     from tts_lab.experiments import quality
 
-    real = quality.speak
+    real = quality.spoken
 
     def interrupted(system, sentence, recipe, seed=0):
         if recipe.steps == 4:
             raise KeyboardInterrupt
         return real(system, sentence, recipe, seed)
 
-    monkeypatch.setattr(quality, "speak", interrupted)
+    monkeypatch.setattr(quality, "spoken", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(bench, "--evaluations", "2,8", "--guidance", "1")
-    monkeypatch.setattr(quality, "speak", real)
+    monkeypatch.setattr(quality, "spoken", real)
     run(bench, "--evaluations", "2,8", "--guidance", "1")
     assert fake_judges.heard == 6
 
@@ -98,27 +125,61 @@ def test_a_part_of_the_sentences_does_not_replace_the_result(bench, fake_judges,
     assert voices == ["high", "low", "high"]
 
 
-def test_teacher_and_copy_synthesis_stand_beside(bench, tmp_path) -> None:
-    corpus = tmp_path / "corpus"
-    (corpus / "wavs").mkdir(parents=True)
-    for line in LINES:
-        files.write(corpus / "wavs" / f"{line['id']}.flac", torch.randn(22_050) * 0.1, 22_050)
-    lines = [
-        json.dumps({**line, "file": f"wavs/{line['id']}.flac", "pinyin": line["pinyin"].split()}) for line in LINES
-    ]
-    (corpus / "manifest.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        import fake_system
-        from tts_lab.types import Wave
+def test_solvers_and_formats_are_named_and_keep_the_defaults_first(bench, fake_judges) -> None:
+    run(bench, "--evaluations", "2,8", "--solver", "adams,euler", "--formats", "int8,fp32")
+    run(bench, "--evaluations", "2,8", "--solver", "adams,euler", "--formats", "int8,fp32")
+    assert fake_judges.heard == 0  # all of it was measured by the first
+    book = json.loads(bench.RESULT.read_text("utf-8"))
+    names = [s["name"] for s in book["settings"]]
+    plain, adams = ["2 evaluations", "8 evaluations"], ["2 evaluations, adams", "8 evaluations, adams"]
+    assert names[:4] == [*plain, *(f"{name}, int8" for name in plain)]
+    assert set(names[4:]) == {*adams, *(f"{name}, int8" for name in adams)}
+    assert {s["recipe"]["quantisation"] for s in book["settings"] if "int8" in s["name"]} == {"int8"}
+    assert {s["recipe"]["steps"] for s in book["settings"] if s["evaluations"] == 8} == {4}
+    assert "fp16" in book["left_out"]
 
-        flat = lambda self, mel, recipe: Wave(torch.zeros(1, 256), self.sample_rate, mel)  # noqa: E731
-        plain = fake_system.ToneSystem.vocoder
-        patch.setattr(fake_system.ToneSystem, "vocoder", lambda s, m, r: (plain if m.semantic.units else flat)(s, m, r))
-        run(bench, "--evaluations", "1", "--corpus", str(corpus))
+
+def test_the_grid_is_three_solvers_in_three_formats(bench) -> None:
+    args = bench._arguments(["--evaluations", "8", "--grid"])
+    found = bench.ways(args)
+    assert len(found) == 27
+    assert {(r.solver, r.precision, r.quantisation) for r in found.values()} == {
+        (s, *f) for s in ("euler", "midpoint", "adams") for f in (("fp32", "none"), ("bf16", "none"), ("fp32", "int8"))
+    }
+    assert {r.evaluations_per_chunk for r in found.values()} == {4, 8, 16}
+    assert found["8 evaluations, midpoint"].steps == 2
+
+
+def test_a_format_that_is_left_out_says_why(bench, capsys) -> None:
+    with pytest.raises(SystemExit):
+        run(bench, "--formats", "fp16")
+    assert "'fp16' cannot be measured: A busy CPU" in capsys.readouterr().err
+
+
+def test_a_first_corpus_measures_again_what_was_measured_without(bench, fake_judges, corpus) -> None:
+    run(bench, "--evaluations", "2")
+    run(bench, "--evaluations", "2", "--corpus", str(corpus))
+    settings = json.loads(bench.RESULT.read_text("utf-8"))["settings"]
+    assert [s["name"] for s in settings] == ["teacher", "copy synthesis", "2 evaluations"]
+    own, copied, voice = (s["figures"]["all"] for s in settings)
+    assert own["mel_cepstral_db"] == 0
+    assert voice["mel_cepstral_db"] > 1
+    assert voice["mel_cepstral_db_interval"][0] <= voice["mel_cepstral_db"] <= voice["mel_cepstral_db_interval"][1]
+    assert copied.keys() >= {"mel_cepstral_db"}
+    assert "tone_error" not in own  # this corpus does not say when its syllables are spoken
+    assert (voice["tone_syllables"], voice["tone_error"]) == (12, 0.5)
+    run(bench, "--evaluations", "2", "--corpus", str(corpus))
+    assert fake_judges.heard == 0
+    run(bench, "--evaluations", "2")  # and nothing of it is lost without the corpus
+    assert fake_judges.heard == 0
+
+
+def test_teacher_and_copy_synthesis_stand_beside(bench, corpus) -> None:
+    run(bench, "--evaluations", "1", "--corpus", str(corpus))
     settings = json.loads(bench.RESULT.read_text("utf-8"))["settings"]
     assert [s["name"] for s in settings] == ["teacher", "copy synthesis", "1 evaluation"]
     assert settings[0]["rows"][0]["seconds"] == pytest.approx(1.0)
-    assert settings[1]["rows"][0]["seconds"] == pytest.approx(256 / 22_050, abs=1e-3)
+    assert settings[1]["rows"][0]["seconds"] == pytest.approx(2560 / 22_050, abs=1e-3)
 
 
 def test_files_are_scored_by_name(bench, fake_judges, tmp_path, capsys) -> None:

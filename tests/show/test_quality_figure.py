@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tts_lab.experiments.quality_table import only_steps
 from tts_lab.paths import data_dir
 from tts_lab.show.quality_figure import steps_figure
 
@@ -11,7 +12,7 @@ from tts_lab.show.quality_figure import steps_figure
 @pytest.fixture(scope="module")
 def measured():
     folder = data_dir() / "measured"
-    names = ("steps_quality", "voice_quality")
+    names = ("steps_quality", "quality-mini")
     return [json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["settings"] for name in names]
 
 
@@ -20,6 +21,9 @@ def test_every_way_and_every_setting_is_drawn(measured):
     left, right = steps_figure(ways, voice).axes
     drawn = sorted(round(float(y), 4) for line in left.lines for y in line.get_ydata())
     assert drawn == sorted(round(way["mel_cepstral_distance"], 4) for way in ways)
-    spoken = [100 * s["figures"]["all"]["toneless"] for s in voice if s.get("evaluations")]
+    other = {**voice[-1], "recipe": {**voice[-1]["recipe"], "precision": "bf16"}}  # is not among the steps
+    right = steps_figure(ways, [*voice, other]).axes[1]
+    spoken = [100 * s["figures"]["all"]["toneless"] for s in only_steps(voice) if s.get("evaluations")]
+    assert len(spoken) >= 6
     assert list(right.lines[0].get_ydata()) == pytest.approx(spoken)
     assert {text.get_text() for text in right.get_legend().get_texts()} >= {"teacher", "the bundled voice"}

@@ -38,8 +38,8 @@ def nuclei(samples: Tensor) -> tuple[int, float]:
     Peaks of the level of a vowel's bands with a dip of 2 dB between them, as de Jong and Wempe (2009) count syllables
     without knowing the words. A count for comparing: of quick speech it misses some.
     """
-    from scipy.ndimage import gaussian_filter1d  # type: ignore[import-untyped]
-    from scipy.signal import find_peaks  # type: ignore[import-untyped]
+    from scipy.ndimage import gaussian_filter1d
+    from scipy.signal import find_peaks
 
     frame = MEL_22K.hop_length / MEL_22K.sample_rate
     level = log_mel(samples[None], MEL_22K)[0, SPOKEN[0] : SPOKEN[1]].exp().square().mean(0).sqrt().log().numpy()

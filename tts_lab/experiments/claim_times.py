@@ -31,7 +31,7 @@ def steps_time(steps: int, most: int = 100) -> Measured:
 
 def real_time_line() -> tuple[float, float]:
     """Real-time factor of the bundled voice, measured, as a line: without any evaluation, and for each."""
-    settings = {s["name"]: s for s in run.measured("voice_quality")["settings"]}
+    settings = {s["name"]: s for s in run.measured("quality-mini")["settings"]}
     few, many = settings["8 evaluations"], settings[MANY]
     each = (many["figures"]["all"]["real_time_factor"] - few["figures"]["all"]["real_time_factor"]) / (
         many["evaluations"] - few["evaluations"]
@@ -77,7 +77,7 @@ def _seconds(report: MemoryReport) -> Figure:
 
 def steps_quality() -> Measured:
     """DistillMOS and recognised syllables of the bundled voice with few and with many evaluations."""
-    found = {s["name"]: s["figures"]["all"] for s in run.measured("voice_quality")["settings"]}
+    found = {s["name"]: s["figures"]["all"] for s in run.measured("quality-mini")["settings"]}
     few, many, one = found[FEW], found[MANY], found["1 evaluation"]
     return {
         "few": Figure(few["mos"], "MOS"), "many": Figure(many["mos"], "MOS"), "one": Figure(one["mos"], "MOS"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -61,13 +61,15 @@ class Distance:
     """Of a sound from its reference. None: cannot be told (nothing voiced; lengths too far apart to be warped).
 
     mel_cepstral: dB. f0_cents: root mean square over frames that are voiced in both, in cents. voicing: share of frames
-    that are voiced in one of them only. alignment: `frames` or `warped`.
+    that are voiced in one of them only. alignment: `frames` or `warped`. f0_correlation: of the logarithms of the
+    frequency, over the same frames as f0_cents (Pearson): whether the tune is the same, whatever its height.
     """
 
     mel_cepstral: float | None
     f0_cents: float | None
     voicing: float | None
     alignment: str
+    f0_correlation: float | None = field(default=None, compare=False)
 
 
 def features(samples: Tensor, rate: int) -> Features:
@@ -99,16 +101,20 @@ def distance(found: Features, reference: Features) -> Distance:
     here, there = here[speaks], there[speaks]
     apart = found.cepstra[here].astype(float) - reference.cepstra[there]
     decibels = 10 / math.log(10) * np.sqrt(2 * (apart**2).sum(1))
-    return Distance(float(decibels.mean()), *_pitch(found.f0[here], reference.f0[there]), alignment)
+    cents, voicing, correlation = _pitch(found.f0[here], reference.f0[there])
+    return Distance(float(decibels.mean()), cents, voicing, alignment, correlation)
 
 
-def _pitch(f0: Array, reference: Array) -> tuple[float | None, float]:
+def _pitch(f0: Array, reference: Array) -> tuple[float | None, float, float | None]:
     voiced, wanted = ~np.isnan(f0), ~np.isnan(reference)
     both = voiced & wanted
+    apart = float((voiced != wanted).mean())
     if not both.any():
-        return None, float((voiced != wanted).mean())
-    cents = 1200 * np.log2(f0[both].astype(float) / reference[both])
-    return float(np.sqrt((cents**2).mean())), float((voiced != wanted).mean())
+        return None, apart, None
+    here, there = (1200 * np.log2(hertz[both].astype(float)) for hertz in (f0, reference))
+    cents = float(np.sqrt(np.square(here - there).mean()))
+    moves = here.std() > 1 and there.std() > 1  # cents: a level tone has no tune to compare
+    return cents, apart, float(np.corrcoef(here, there)[0, 1]) if moves else None
 
 
 def _paired(found: Features, reference: Features) -> tuple[Any, Any, str]:

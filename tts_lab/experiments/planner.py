@@ -38,9 +38,9 @@ def plan(
 
     text or seconds: what is to be spoken; neither: 30 s. reference_seconds: of the clip whose voice is imitated.
     quality: None keeps steps, solver, guidance and beams as in the system's reference recipe, and the length of pieces
-    if anything else fits; `error<=5%, mos>=4.2`
-    takes any recipe that was measured and meets it, and no other; a preset's name keeps all that touches the sound as
-    in that preset. levers: that may be moved, of `ladder.MOVED`. What the search assumes stands in `ladder`.
+    if anything else fits; `error<=5%, mos>=4.2` takes any number of steps, solver and number format that was measured
+    and meets it, and no other; a preset's name keeps all that touches the sound as in that preset. levers: that may be
+    moved, of `ladder.MOVED`. What the search assumes stands in `ladder`.
 
     Raises LabError for an unknown system, card, preset or lever, for bad lengths, or a floor that no measured setting
     meets. Where nothing fits, the plan says so.
@@ -48,7 +48,7 @@ def plan(
     card, lengths = find_card(card), Lengths(_seconds(text, seconds), reference_seconds)
     _check(safety, levers)
     base = reference(system)
-    space, allowed = _space(system, base, quality, levers)
+    space, allowed = _space(system, base, quality, levers, card)
     answers = explore(space, lengths, card)
     options = _unlike([_option(system, base, card, answer) for answer in answers])
     wanted = [option for option in options if _same(option.recipe, allowed)]
@@ -74,7 +74,7 @@ def given_up(before: Option, choice: Option, card: Card) -> tuple[str, ...]:
     for lever, price in PRICES.items():
         old, new = getattr(before.recipe, lever), getattr(choice.recipe, lever)
         if old != new:
-            unknown = ", which was not measured on sound" if lever in SOUND else ""
+            unknown = ", which was not measured on sound" if lever in SOUND and not choice.quality else ""
             found.append(f"{lever} {new} instead of {old}: {price}{unknown}.")
     if not found:
         return (f"Nothing: it is the reference recipe {before.name}.",)
@@ -112,20 +112,31 @@ def _check(safety: float, levers: Sequence[str]) -> None:
             raise RecipeError(f"A plan does not move {lever!r}; it moves {', '.join(MOVED)}.")
 
 
-def _space(system: str, base: Recipe, quality: str | None, levers: Sequence[str]) -> tuple[Space, tuple[Recipe, ...]]:
+def _space(
+    system: str, base: Recipe, quality: str | None, levers: Sequence[str], card: Card
+) -> tuple[Space, tuple[Recipe, ...]]:
     """What is searched, and recipes whose sound levers (steps, guidance, ...) the choice may have."""
     own = Setting.of(base)
-    if quality is None:
-        first = next((each for each in measured(system) if each.levers == own.levers), own)
-        settings = tuple(dict.fromkeys((first, *measured(system))))
+    if quality is None:  # of other solvers only a floor asks
+        known = (Setting.of(each.on(base)) for each in measured(system) if each.on(base).solver == base.solver)
+        settings = tuple(dict.fromkeys((own, *known)))
         return _spaced(system, base, settings, levers), (base,)
     if quality in PRESETS:
         base = Recipe.named(quality)
         levers = [lever for lever in levers if lever not in SOUND]
         return _spaced(system, base, (Setting.of(base),), levers), (base,)
-    settings = meeting(system, Floors.parse(quality))
-    levers = [lever for lever in levers if lever not in SOUND]  # figures are for one precision and length of pieces
+    settings = _computed(meeting(system, Floors.parse(quality)), base, card)
+    levers = [lever for lever in levers if lever not in SOUND]  # formats come with the settings that meet the floors
     return _spaced(system, base, settings, levers), tuple(setting.on(base) for setting in settings)
+
+
+def _computed(settings: Sequence[Setting], base: Recipe, card: Card) -> tuple[Setting, ...]:
+    """Those in a number format that the card has hardware for; it could compute in others, but nobody would want to."""
+    found = tuple(each for each in settings if each.on(base).precision in ("fp32", *card.rates))
+    if not found:
+        formats = ", ".join(dict.fromkeys(each.on(base).precision for each in settings))
+        raise LabError(f"Only {formats} meets that floor, which {card.name} does not compute; ask for less.")
+    return found
 
 
 def _spaced(system: str, base: Recipe, settings: tuple[Setting, ...], levers: Sequence[str]) -> Space:

@@ -24,7 +24,7 @@ from tts_lab.experiments.judges import Rating, Recogniser
 from tts_lab.experiments.scoring import Errors, compare, interval, rate
 from tts_lab.pipeline import say
 from tts_lab.recipe import CALLS_PER_STEP, Recipe
-from tts_lab.types import Chunk, Mel, Request, Semantic, System
+from tts_lab.types import Chunk, Mel, Request, Semantic, Speech, System
 
 EVALUATIONS = (1, 2, 4, 8, 16, 32)
 KINDS = ("toneless", "toned", "characters")
@@ -44,7 +44,12 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Row:
-    """What the judges say of one sentence. seconds: length of its sound; cost: seconds of work by stage and `all`."""
+    """What the judges say of one sentence.
+
+    seconds: length of its sound; cost: seconds of work by stage and `all`; apart: from the teacher's recording
+    (`teacher.MEASURES`); tones: how many syllables' tones were told from the pitch, and how many of them were wrong
+    (`tones.judged`). Empty where that was not measured.
+    """
 
     id: str
     voice: str
@@ -54,6 +59,8 @@ class Row:
     mos: float
     seconds: float
     cost: dict[str, float] = field(default_factory=dict)
+    apart: dict[str, float] = field(default_factory=dict)
+    tones: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Row:
@@ -150,9 +157,19 @@ def _rung(wanted: int, base: Recipe) -> Recipe:
 
 def speak(system: System, sentence: Sentence, recipe: Recipe, seed: int = 0) -> tuple[Tensor, int, dict[str, float]]:
     """The sentence by the voice that reads it in the corpus, through the public pipeline: (s,) samples, rate, cost."""
-    speech = say(system, Request(sentence.text, voice=sentence.voice, seed=seed), recipe)
+    speech = spoken(system, sentence, recipe, seed)
+    return speech.samples, speech.sample_rate, cost_of(speech)
+
+
+def spoken(system: System, sentence: Sentence, recipe: Recipe, seed: int = 0) -> Speech:
+    """The same as a Speech, with its pieces."""
+    return say(system, Request(sentence.text, voice=sentence.voice, seed=seed), recipe)
+
+
+def cost_of(speech: Speech) -> dict[str, float]:
+    """Seconds of work by stage, and of `all`."""
     cost = {**speech.receipt.stages, "all": speech.receipt.wall_seconds}
-    return speech.samples, speech.sample_rate, {name: round(seconds, 4) for name, seconds in cost.items()}
+    return {name: round(seconds, 4) for name, seconds in cost.items()}
 
 
 def copy_synthesis(system: System, sentence: Sentence, samples: Tensor, rate: int) -> tuple[Tensor, int]:
@@ -184,7 +201,33 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
     for name, stage in (("real_time_factor", "all"), ("vocoder_real_time_factor", "vocoder")):
         if all(stage in row.cost for row in rows):
             out[name] = round(sum(row.cost[stage] for row in rows) / sum(row.seconds for row in rows), 4)
-    return out
+    return out | _apart(rows) | _tones(rows)
+
+
+def _apart(rows: Sequence[Row]) -> dict[str, Any]:
+    """Means over sentences of what all of them have, with intervals."""
+    found: dict[str, Any] = {}
+    for name in rows[0].apart:
+        values = [row.apart[name] for row in rows if name in row.apart]
+        if len(values) == len(rows):
+            found[name] = round(fmean(values), 3)
+            found[f"{name}_interval"] = [round(x, 3) for x in interval(values, fmean)]
+    return found
+
+
+def _tones(rows: Sequence[Row]) -> dict[str, Any]:
+    """Share of wrong tones over all sentences together, with its interval."""
+    if not all(row.tones for row in rows):
+        return {}
+    low, high = interval(rows, _tone_error)
+    return {
+        "tone_syllables": sum(row.tones["syllables"] for row in rows),
+        "tone_error": round(_tone_error(rows), 5), "tone_error_interval": [round(low, 5), round(high, 5)],
+    }  # fmt: skip
+
+
+def _tone_error(rows: Sequence[Row]) -> float:
+    return sum(row.tones["wrong"] for row in rows) / max(sum(row.tones["syllables"] for row in rows), 1)
 
 
 def _rater(kind: str) -> Callable[[Sequence[Errors]], float]:

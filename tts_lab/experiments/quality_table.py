@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tts_lab.recipe import Recipe
+
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]  # header, rows
 Figures = Mapping[str, Any]  # what `quality.summary` returns
 
 JUDGED = ("toneless-pinyin error (95 %)", "CER", "DistillMOS (lowest)")
+FURTHER = ("pinyin error with tones", "tones by pitch", "MCD (dB)", "F0 (cents)", "F0 correlation")
 COST = ("real-time factor", "vocoder alone")
 
 
@@ -21,6 +24,35 @@ def by_settings(entries: Sequence[Mapping[str, Any]]) -> Table:
         guidance = entry.get("guidance")
         rows.append((entry["name"], "" if guidance is None else f"{guidance:g}", *_judged(figures), *_cost(figures)))
     return header, rows
+
+
+def by_ways(entries: Sequence[Mapping[str, Any]]) -> Table:
+    """One row a setting with everything that was measured of it: solver, number format, judges, and the teacher."""
+    header = ("what speaks", "solver", "format", *JUDGED, *FURTHER)
+    rows: list[tuple[str, ...]] = []
+    for entry in entries:
+        figures = entry["figures"]["all"]
+        way = (entry["recipe"]["solver"], number_format(entry["recipe"])) if "recipe" in entry else ("", "")
+        rows.append((entry["name"].split(",")[0], *way, *_judged(figures), *_further(figures)))
+    return header, rows
+
+
+def number_format(recipe: Mapping[str, Any]) -> str:
+    """The format of a recipe's weights: that of its quantisation, where it has one."""
+    quantisation = recipe.get("quantisation", "none")  # recipes of old had no such lever
+    return recipe["precision"] if quantisation == "none" else quantisation
+
+
+def only_steps(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The teacher's, and those that differ from the lab's default in the number of evaluations alone."""
+    base = Recipe()
+    return [e for e in entries if "recipe" not in e or _is_plain(e, base)]
+
+
+def _is_plain(entry: Mapping[str, Any], base: Recipe) -> bool:
+    same = all(entry["recipe"][name] == getattr(base, name) for name in ("solver", "schedule"))
+    same = same and number_format(entry["recipe"]) == base.precision
+    return same and entry["guidance"] in ((base.guidance,) if entry["evaluations"] > 1 else (0.0, base.guidance))
 
 
 def by_voices(figures: Mapping[str, Figures]) -> Table:
@@ -48,6 +80,12 @@ def _judged(figures: Figures) -> tuple[str, str, str]:
         f"{figures['characters']:.1%}",
         f"{figures['mos']:.2f} ({figures['mos_lowest']:.2f})",
     )
+
+
+def _further(figures: Figures) -> tuple[str, ...]:
+    """Empty where it was not measured."""
+    forms = {"tone_error": "{:.1%}", "mel_cepstral_db": "{:.2f}", "f0_cents": "{:.0f}", "f0_correlation": "{:.2f}"}
+    return f"{figures['toned']:.1%}", *(form.format(figures[n]) if n in figures else "" for n, form in forms.items())
 
 
 def _cost(figures: Figures) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """What is known of a recipe's sound: measured figures, floors under them, and what has not been measured.
 
-Only `mini` has figures (`data/measured/voice_quality.json`): for numbers of evaluations and guidance, in float32, with
-pieces as long as it was taught. Of every other lever the lab knows only whether it can touch the sound at all.
+Only `mini` has figures (`data/measured/quality-mini.json`): for numbers of evaluations, solvers, guidance and number
+formats, with pieces as long as it was taught. Of every other lever the lab knows only whether it can touch the sound.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from tts_lab.errors import LabError, RecipeError
 from tts_lab.paths import data_dir
 from tts_lab.recipe import PRESETS, Recipe
 
-MEASURED = {"mini": "voice_quality.json"}
-MEASURED_LEVERS = ("steps", "solver", "schedule", "guidance")  # in which the measured settings differ
+MEASURED = {"mini": "quality-mini.json"}
+SOLVING = ("steps", "solver", "schedule", "guidance")  # how the acoustic model is run
+MEASURED_LEVERS = (*SOLVING, "precision", "quantisation")  # in which the measured settings differ
 SOUND = (
-    *MEASURED_LEVERS,
+    *SOLVING,
     "temperature",
     "beams",
     "precision",
@@ -75,14 +76,14 @@ class Floors:
 
 @dataclass(frozen=True)
 class Setting:
-    """One way to run the acoustic model, and what is measured of it."""
+    """One way to run the acoustic model, or all models in one number format, and what is measured of it."""
 
     levers: tuple[tuple[str, Any], ...]
     quality: Quality | None = None
 
     @classmethod
-    def of(cls, recipe: Recipe, quality: Quality | None = None) -> Setting:
-        return cls(tuple((name, getattr(recipe, name)) for name in MEASURED_LEVERS), quality)
+    def of(cls, recipe: Recipe, quality: Quality | None = None, names: tuple[str, ...] = SOLVING) -> Setting:
+        return cls(tuple((name, getattr(recipe, name)) for name in names), quality)
 
     def on(self, recipe: Recipe) -> Recipe:
         """The recipe, run this way."""
@@ -111,11 +112,11 @@ def measured(system: str) -> tuple[Setting, ...]:
 def quality_of(system: str, recipe: Recipe) -> Quality | None:
     """What was measured for this very recipe; None where any lever that touches the sound was another."""
     base = reference(system)
-    if any(getattr(recipe, n) != getattr(base, n) for n in ("precision", "quantisation", "beams", "temperature")):
+    if any(getattr(recipe, name) != getattr(base, name) for name in ("beams", "temperature")):
         return None
     if recipe.max_chars < base.max_chars or recipe.guidance_mode == "alternate" or recipe.cache == "int8":
         return None
-    wanted = Setting.of(recipe).levers
+    wanted = Setting.of(recipe, names=MEASURED_LEVERS).levers
     return next((each.quality for each in measured(system) if each.levers == wanted), None)
 
 
@@ -151,8 +152,8 @@ def _measured(path: Path) -> tuple[Setting, ...]:
 
 def _setting(row: Mapping[str, Any]) -> Setting:
     figures = row["figures"]["all"]
-    recipe = Recipe(**{name: row["recipe"][name] for name in MEASURED_LEVERS})
-    return Setting.of(recipe, Quality(figures["toneless"], figures["mos"]))
+    recipe = Recipe(**{name: row["recipe"][name] for name in MEASURED_LEVERS if name in row["recipe"]})
+    return Setting.of(recipe, Quality(figures["toneless"], figures["mos"]), MEASURED_LEVERS)
 
 
 def _evaluations(setting: Setting) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from tts_lab.experiments.quality_table import only_steps
 from tts_lab.show.plots import BLUE, GREEN, INK, ORANGE, PINK, SOFT, Picture, quiet
 
 Setting = Mapping[str, Any]
@@ -17,7 +18,8 @@ COLOUR = {"euler": BLUE, "midpoint": ORANGE, "heun": PINK, "adams": GREEN}
 def steps_figure(ways: Sequence[Setting], voice: Sequence[Setting]) -> Picture:
     """Left: distance of the sound from that of 64 evaluations, for each solver. Right: how much a recogniser mistakes.
 
-    ways: `settings` of data/measured/steps_quality.json; voice: those of data/measured/voice_quality.json.
+    ways: `settings` of data/measured/steps_quality.json; voice: those of data/measured/quality-mini.json. Of these are
+    drawn those that differ from the default recipe in the number of evaluations alone.
     """
     figure = Picture(figsize=(11, 4.4), layout="constrained", facecolor="white")
     left, right = figure.subplots(1, 2)
@@ -45,6 +47,7 @@ def _draw_ways(axes: Axes, ways: Sequence[Setting]) -> None:
 
 
 def _draw_errors(axes: Axes, voice: Sequence[Setting]) -> None:
+    voice = only_steps(voice)
     spoken = [s for s in voice if s.get("evaluations")]
     at = [s["evaluations"] for s in spoken]
     errors = [100 * s["figures"]["all"]["toneless"] for s in spoken]
