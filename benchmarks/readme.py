@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import claims
+import emotions
 import fits
 import levers
 import long_text
 import memory_speed
 import notebook_times
+import reference_clips
 import steps_quality
 import validate_memory
 import workbench
@@ -46,10 +48,17 @@ def table(name: str) -> str:
         return markdown(claims.table(_measured("claims")))
     if name == "steps_quality":
         return markdown(steps_quality.table(_measured("steps_quality")))
+    if name == "emotions":
+        return markdown(emotions.table(_measured("emotions")))
     if name == "notebooks":
         return markdown(notebook_times.table(_measured("notebooks")))
     if name == "workbench":
         return markdown(workbench.table(_measured("workbench")))
+    if name == "reference_clips":
+        return markdown(reference_clips.table(_measured("reference_clips")))
+    if name == "reference_voices":
+        found = reference_clips.similarities(_measured("reference_clips"))
+        return markdown(found) if found[1] else "Not measured yet."
     if name == "memory_validated":
         return _validated()
     if name == "long_text":
