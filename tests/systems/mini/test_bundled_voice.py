@@ -110,8 +110,8 @@ def test_nothing_to_speak_is_an_error(mini: Mini, text: str) -> None:
 def test_unknown_voice_and_emotion_are_named(mini: Mini) -> None:
     with pytest.raises(VoiceError, match="xiaobie"):
         say(mini, Request(TEXT, voice="xiaobie"), QUICK)
-    with pytest.raises(VoiceError, match="happy"):
-        say(mini, Request(TEXT, emotion="happy"), QUICK)
+    with pytest.raises(VoiceError, match="hapy"):
+        say(mini, Request(TEXT, emotion="hapy"), QUICK)
 
 
 # --- Reference clips ---

@@ -94,12 +94,14 @@ def test_tempo_is_the_length_and_effort_is_the_level(mini):
 @pytest.mark.slow
 @pytest.mark.parametrize("voice", ["xiaobei", "yunxi"])
 def test_the_pitch_that_is_heard_goes_where_it_was_sent(mini, voice):
-    """By pYIN, not by the codes: level within a semitone, and a livelier emotion has the wider range."""
+    """By pYIN, not by the codes: up or down by at least half of what was asked, and livelier is wider."""
     found = {name: heard(say(mini, Request(TEXT, voice=voice, emotion=name), Recipe(steps=4)).samples)
              for name in ("neutral", "sad", "surprised")}  # fmt: skip
     for name in ("sad", "surprised"):
         level = 12 / math.log(2) * (found[name].log_f0 - found["neutral"].log_f0)
-        assert level == pytest.approx(EMOTIONS[name].level, abs=1.2)
+        asked = EMOTIONS[name].level
+        assert np.sign(level) == np.sign(asked)
+        assert 0.5 * abs(asked) <= abs(level) <= abs(asked) + 1.5
     assert found["sad"].deviation < found["neutral"].deviation < found["surprised"].deviation
 
 
