@@ -1,6 +1,7 @@
 """What the emotions of the bundled voice do to its sound, and whether it is still understood.
 
     python benchmarks/emotions.py                     20 held-out sentences, every emotion, 16 evaluations
+    python benchmarks/emotions.py --sentences 12
 
 Each emotion is compared with the same sentences spoken neutrally: pitch, range, tempo, loudness, spectral balance and
 breath by `tts_lab/experiments/prosody_measures.py`, which knows nothing of what was asked for; errors and rating by the
@@ -66,7 +67,7 @@ def main() -> None:
 def table(result: dict[str, Any]) -> Table:
     """A row for each emotion: what was asked for, what was measured."""
     header = ("emotion", "pitch (semitones)", "range", "tempo", "loudness (dB)", "balance (dB)", "breath: peak (dB)",
-              "toneless-pinyin error", "DistillMOS")  # fmt: skip
+              "toneless-pinyin error (95 %)", "DistillMOS")  # fmt: skip
     rows = []
     for one in result["settings"]:
         was, got, f = one["asked"], one["measured"], one["figures"]
@@ -76,9 +77,14 @@ def table(result: dict[str, Any]) -> Table:
             f"{got['level_semitones']:+.1f} ({s * was['level']:+.1f})",
             f"× {got['range']:.2f} ({was['range'] ** s:.2f})",
             f"× {got['tempo']:.2f} ({was['tempo'] ** s:.2f})", f"{got['loudness']:+.1f} ({s * was['energy']:+.1f})",
-            f"{got['balance']:+.1f}", f"{got['prominence']:+.1f}", f"{f['toneless']:.1%}", f"{f['mos']:.2f}",
+            f"{got['balance']:+.1f}", f"{got['prominence']:+.1f}", _error(f), f"{f['mos']:.2f}",
         ))  # fmt: skip
     return header, rows
+
+
+def _error(figures: dict[str, Any]) -> str:
+    low, high = figures["toneless_interval"]
+    return f"{figures['toneless']:.1%} ({100 * low:.1f}–{100 * high:.1f})"
 
 
 if __name__ == "__main__":
