@@ -22,6 +22,8 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     found: list[Any] = []
 
     class Made:
+        emotions = ("happy",)
+
         def __init__(self, networks: Any, device: str, stored: dict[str, Any]) -> None:
             found.append((networks, device))
 

@@ -53,6 +53,7 @@ class SoundPlayer(anywidget.AnyWidget):
     playing = traitlets.Bool(False).tag(sync=True)
     position = traitlets.Float(0.0).tag(sync=True)
     heard = traitlets.List(traitlets.Bool()).tag(sync=True)
+    loads = traitlets.Int(0).tag(sync=True)  # the same sounds again are a change too: none of them is heard yet
 
     def __init__(self, sounds: Mapping[str, Sound], blind: bool = False, keys: Sequence[str] = ()) -> None:
         self._listeners: list[Callable[[str], None]] = []
@@ -71,6 +72,7 @@ class SoundPlayer(anywidget.AnyWidget):
             self.chosen, self.position, self.playing = 0, 0.0, False
             self.heard = [False] * len(tracks)
             self.tracks = tracks
+            self.loads += 1
 
     def play(self) -> None:
         """Begin to play. A browser may refuse until its page was clicked once."""

@@ -12,8 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from tts_lab.audio.mel import MelSpec, log_mel, magnitude, mel_filters
+from tts_lab.audio.pitch import HIGHEST, LOWEST, fundamental
 from tts_lab.audio.resample import resample
-from tts_lab.experiments.distances import HIGHEST, LOWEST, fundamental
 from tts_lab.show.compare import label_seconds
 from tts_lab.show.plots import BLUE, COLOURS, FLOOR_DB, INK, ORANGE, SOFT, Picture, decibels, quiet
 from tts_lab.types import Speech

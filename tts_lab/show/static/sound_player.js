@@ -399,7 +399,7 @@ function render({ model, el }) {
     if (message.do === "pause") engine.stop();
     if (message.do === "seek") engine.seek(message.second);
   };
-  model.on("change:tracks", load);
+  model.on("change:loads", load); // comes with its tracks; these may be those of before
   model.on("change:chosen", chosen);
   model.on("msg:custom", asked);
   load();
@@ -407,7 +407,7 @@ function render({ model, el }) {
     cancelAnimationFrame(frame);
     wider.disconnect();
     document.removeEventListener(BEGINS, others);
-    for (const [name, act] of [["change:tracks", load], ["change:chosen", chosen], ["msg:custom", asked]]) model.off(name, act);
+    for (const [name, act] of [["change:loads", load], ["change:chosen", chosen], ["msg:custom", asked]]) model.off(name, act);
     engine.close();
   };
 }
