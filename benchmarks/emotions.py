@@ -27,7 +27,7 @@ from tts_lab.recipe import Recipe
 from tts_lab.systems import load_system
 from tts_lab.systems.mini.prosody import EMOTIONS
 from tts_lab.types import Request
-from voice_quality import HELDOUT, _chosen, voice_digest
+from voice_quality import HELDOUT, chosen, voice_digest
 
 RESULT = ROOT / "data" / "measured" / "emotions.json"
 RECIPE = Recipe(steps=8)
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--sentences", type=positive, default=20)
     args = parser.parse_args()
     judging.require()
-    sentences = _chosen(quality.load_sentences(HELDOUT, "test"), None, args.sentences)
+    sentences = chosen(quality.load_sentences(HELDOUT, "test"), None, args.sentences)
     system, judges = load_system("mini", "cpu"), quality.Judges(1)
     asked = [(name, 1.0) for name in EMOTIONS] + [("surprised", HALF)]
     spoken: dict[str, list[Measures]] = {}

@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def score_files(args: argparse.Namespace) -> None:
     """Judge sound files against the sentences they are named by, and print a table by voice."""
     sentences = quality.load_sentences(args.corpus or HELDOUT, None if args.split == "any" else args.split)
-    sounds = list(quality.recorded(_chosen(sentences, args.voice, None), args.wavs))[: args.sentences]
+    sounds = list(quality.recorded(chosen(sentences, args.voice, None), args.wavs))[: args.sentences]
     judges = quality.Judges(args.threads or 1)
     rows = [judges.hear(sentence, samples, rate) for sentence, samples, rate in _progress(sounds, args.wavs.name)]
     figures = quality.by_voice(rows)
@@ -87,7 +87,7 @@ def score_voice(args: argparse.Namespace) -> None:
     """Judge the voice setting by setting; the result is written after each."""
     from tts_lab.systems import load_system
 
-    sentences = _chosen(quality.load_sentences(HELDOUT, args.split), args.voice, args.sentences)
+    sentences = chosen(quality.load_sentences(HELDOUT, args.split), args.voice, args.sentences)
     out = args.out or (None if args.voice or args.sentences or args.split != "test" else RESULT)
     recipes = ways(args)
     system = load_system(args.system, "cpu")
@@ -275,7 +275,7 @@ def _base(args: argparse.Namespace, solver: str | None = None) -> Recipe:
     return Recipe().replace(**{k: v for k, v in levers.items() if v is not None})
 
 
-def _chosen(sentences: list[Sentence], voice: str | None, count: int | None) -> list[Sentence]:
+def chosen(sentences: list[Sentence], voice: str | None, count: int | None) -> list[Sentence]:
     """Of one voice, or of all in turn, so that a few sentences are spread over the voices."""
     voices = sorted({s.voice for s in sentences})
     if voice is not None and voice not in voices:

@@ -9,12 +9,10 @@ With `--workers N` gradients of N one-thread processes are averaged (faster than
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from batches import Batch, Corpus
@@ -23,6 +21,7 @@ from train_encoder import Acoustic
 from tts_lab.nn.flow import path
 from tts_lab.systems.mini.acoustic import AcousticModel, Content
 from tts_lab.systems.mini.config import MiniConfig
+from workers import add_options, average_gradients, shared, start
 
 CROP = (128, 320)  # frames; longer text than this is seen in pieces
 DROP = 0.1  # of conditions, for guidance
@@ -82,6 +81,23 @@ def loss_of(model: AcousticModel, content: Content, mel: Tensor, mask: Tensor, t
     return (error.square() * q).sum() / (mask.sum() * mel.shape[1])
 
 
+def window_loss(model: AcousticModel, content: Content, batch: Batch, generator: torch.Generator) -> Tensor:
+    """The loss on one random window of each utterance, with random noise, times and conditions withheld."""
+    frames = int(torch.randint(*CROP, (1,), generator=generator))
+    content, mel, mask = crop(content, batch, frames, generator)
+    noise = torch.randn(mel.shape, generator=generator).to(mel.device)
+    drop = (torch.rand(len(mel), generator=generator) < DROP).to(mel.device)
+    t = stratified(len(mel), generator).to(mel.device)
+    return loss_of(model, content, mel, mask, t, noise, drop)
+
+
+def whole_loss(model: AcousticModel, content: Content, batch: Batch, generator: torch.Generator) -> Tensor:
+    """The loss on whole utterances with all their conditions: to compare one model with another."""
+    noise = torch.randn(batch.mel.shape, generator=generator).to(batch.mel.device)
+    t = stratified(len(noise), generator).to(batch.mel.device)
+    return loss_of(model, content, batch.mel, batch.frames, t, noise, None)
+
+
 def stratified(count: int, generator: torch.Generator) -> Tensor:
     """(count,) times in 0..1, one from each of `count` equal strips, shuffled."""
     strips = (torch.arange(count) + torch.rand(count, generator=generator)) / count
@@ -97,26 +113,11 @@ def validate(model: AcousticModel, corpus: Corpus, styles: Tensor) -> float:
     for batch in corpus.batches("dev", 4000):
         batch = batch.to(styles.device)
         content = encode(model, batch, styles)
-        noise = torch.randn(batch.mel.shape, generator=generator).to(styles.device)
-        t = stratified(len(noise), generator).to(styles.device)
-        losses.append(loss_of(model, content, batch.mel, batch.frames, t, noise, None))
+        losses.append(whole_loss(model, content, batch, generator))
     return float(torch.stack(losses).mean())
 
 
-def average_gradients(model: AcousticModel) -> None:
-    gradients = [p.grad for p in model.dit.parameters() if p.grad is not None]
-    flat = torch.cat([g.flatten() for g in gradients])
-    dist.all_reduce(flat)
-    flat /= dist.get_world_size()
-    for g, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        g.copy_(part.view_as(g))
-
-
 def work(rank: int, args: argparse.Namespace) -> None:
-    torch.set_num_threads(args.threads)
-    if args.workers > 1:
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(args.port)}
-        dist.init_process_group("gloo", rank=rank, world_size=args.workers)
     torch.manual_seed(0)
     corpus = Corpus(args.features)
     model, styles = build(corpus, args.encoder)
@@ -134,13 +135,8 @@ def work(rank: int, args: argparse.Namespace) -> None:
         for batch in corpus.batches("train", args.frames, order):
             batch = batch.to(device)
             content = encode(model.train(), batch, styles)
-            frames = int(torch.randint(*CROP, (1,), generator=generator))
-            content, mel, mask = crop(content, batch, frames, generator)
-            noise = torch.randn(mel.shape, generator=generator).to(device)
-            drop = (torch.rand(len(mel), generator=generator) < DROP).to(device)
-            t = stratified(len(mel), generator).to(device)
-            loss = loss_of(model, content, mel, mask, t, noise, drop)
-            trainer.update(loss, between=(lambda: average_gradients(model)) if args.workers > 1 else None)
+            loss = window_loss(model, content, batch, generator)
+            trainer.update(loss, between=lambda: average_gradients(model))
             recent.append(loss.item())
 
             def report() -> None:
@@ -149,18 +145,11 @@ def work(rank: int, args: argparse.Namespace) -> None:
                     trainer.save()
 
             every(trainer, 200, report)
-            if args.workers > 1:  # all stop at the same step
-                trainer.seconds = share(trainer.seconds)
+            trainer.seconds = shared(trainer.seconds)
             if trainer.done:
                 break
     if rank == 0:
         trainer.save()
-
-
-def share(value: float) -> float:
-    tensor = torch.tensor(value, dtype=torch.float64)
-    dist.broadcast(tensor, 0)
-    return float(tensor)
 
 
 def main() -> None:
@@ -171,15 +160,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--frames", type=int, default=4000, help="mel frames in a batch before cropping")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--device", default="cpu", help="with more than one worker only the CPU")
-    parser.add_argument("--port", type=int, default=29517)
-    args = parser.parse_args()
-    if args.workers > 1:
-        torch.multiprocessing.spawn(work, (args,), nprocs=args.workers)
-    else:
-        work(0, args)
+    add_options(parser, port=29517)
+    start(work, parser.parse_args())
 
 
 if __name__ == "__main__":

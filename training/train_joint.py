@@ -10,23 +10,21 @@ diffusion loss (as in Grad-TTS): the average mel stays what a regression makes i
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from batches import Batch, Corpus
 from export import ORDER
 from loop import Trainer, every
-from train_acoustic import CROP, DROP, crop, share, stratified
-from train_acoustic import loss_of as flow_loss
+from train_acoustic import whole_loss, window_loss
 from train_encoder import loss_of as average_loss
 from tts_lab.systems.mini.acoustic import AcousticModel, Content
 from tts_lab.systems.mini.checkpoint import load_model
 from tts_lab.systems.mini.config import MiniConfig
+from workers import add_options, average_gradients, shared, start
 
 MANNERS = 3  # effort, breath, and the sound of WORLD
 
@@ -55,20 +53,14 @@ def bundled(corpus: Corpus, folder: Path) -> Joint:
     joint.acoustic.load_state_dict(model.acoustic.state_dict())
     rows = [ORDER.index(name) for name in corpus.voices]
     joint.styles.weight.data.copy_(model.acoustic_styles[rows])
+    joint.manner.data[: len(model.manner)] = model.manner
     return joint
 
 
 def losses_of(model: Joint, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Diffusion loss on a random window of each utterance, and the average mel's on the whole."""
     content = model.content(batch)
-    average, _ = average_loss(content.average, batch)
-    frames = int(torch.randint(*CROP, (1,), generator=generator))
-    cut, mel, mask = crop(content, batch, frames, generator)
-    device = mel.device
-    noise = torch.randn(mel.shape, generator=generator).to(device)
-    drop = (torch.rand(len(mel), generator=generator) < DROP).to(device)
-    t = stratified(len(mel), generator).to(device)
-    return flow_loss(model.acoustic, cut, mel, mask, t, noise, drop), average
+    return window_loss(model.acoustic, content, batch, generator), average_loss(content.average, batch)[0]
 
 
 @torch.no_grad()
@@ -80,28 +72,13 @@ def validate(model: Joint, corpus: Corpus) -> dict[str, float]:
     for batch in corpus.batches("dev", 4000):
         batch = batch.to(model.styles.weight.device)
         content = model.content(batch)
-        noise = torch.randn(batch.mel.shape, generator=generator).to(batch.mel.device)
-        t = stratified(len(noise), generator).to(batch.mel.device)
-        flow = flow_loss(model.acoustic, content, batch.mel, batch.frames, t, noise, None)
+        flow = whole_loss(model.acoustic, content, batch, generator)
         rows.append((flow, average_loss(content.average, batch)[1]))
     flow, average = (float(torch.stack(column).mean()) for column in zip(*rows, strict=True))
     return {"dev_flow": flow, "dev_average": average}
 
 
-def average_gradients(model: nn.Module) -> None:
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    flat = torch.cat([g.flatten() for g in gradients])
-    dist.all_reduce(flat)
-    flat /= dist.get_world_size()
-    for g, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        g.copy_(part.view_as(g))
-
-
 def work(rank: int, args: argparse.Namespace) -> None:
-    torch.set_num_threads(args.threads)
-    if args.workers > 1:
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(args.port)}
-        dist.init_process_group("gloo", rank=rank, world_size=args.workers)
     torch.manual_seed(rank)
     corpus = Corpus(args.features)
     model = bundled(corpus, args.begin).requires_grad_(True).to(args.device)
@@ -113,13 +90,12 @@ def work(rank: int, args: argparse.Namespace) -> None:
     generator = torch.Generator().manual_seed(1000 * rank + trainer.step)
     order = np.random.default_rng(1000 * rank + trainer.step)
     recent: list[float] = []
-    between = (lambda: average_gradients(model)) if args.workers > 1 else None
     while not trainer.done:
         for batch in corpus.batches("train", args.frames, order):
             model.train()
             with torch.autocast(args.device, torch.bfloat16, enabled=args.bfloat16):
                 flow, average = losses_of(model, batch.to(args.device), generator)
-            trainer.update(flow + args.weight * average, between=between)
+            trainer.update(flow + args.weight * average, between=lambda: average_gradients(model))
             recent.append(flow.item())
 
             def report() -> None:
@@ -128,8 +104,7 @@ def work(rank: int, args: argparse.Namespace) -> None:
                     trainer.save()
 
             every(trainer, 100, report)
-            if args.workers > 1:  # all stop at the same step
-                trainer.seconds = share(trainer.seconds)
+            trainer.seconds = shared(trainer.seconds)
             if trainer.done:
                 break
     if rank == 0:
@@ -146,16 +121,9 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=4e-4)
     parser.add_argument("--weight", type=float, default=0.5, help="of the average mel's loss beside the diffusion's")
     parser.add_argument("--frames", type=int, default=4000, help="mel frames in a batch before cropping")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--device", default="cpu", help="with more than one worker only the CPU")
-    parser.add_argument("--bfloat16", action="store_true", help="with units for it, 1.4 times as fast")
-    parser.add_argument("--port", type=int, default=29518)
-    args = parser.parse_args()
-    if args.workers > 1:
-        torch.multiprocessing.spawn(work, (args,), nprocs=args.workers)
-    else:
-        work(0, args)
+    parser.add_argument("--bfloat16", action="store_true", help="faster where the processor has units for it")
+    add_options(parser, port=29518)
+    start(work, parser.parse_args())
 
 
 if __name__ == "__main__":

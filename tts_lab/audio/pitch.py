@@ -13,6 +13,8 @@ from torch import Tensor
 from tts_lab.audio.mel import MEL_22K, log_mel
 
 LOWEST, HIGHEST = 65.0, 500.0  # Hz, between which a voice's fundamental frequency is sought
+HIGHEST_LIVELY = 700.0  # Hz, of a voice that is moved up: a surprised one goes beyond what a neutral one reaches
+OUTER = 0.05  # of a pitch track at either end, where octave errors lie
 SPOKEN = (12, 60)  # mel bands, about 500 to 4,000 Hz: vowels are loud there
 SMOOTH_SECONDS = 0.05
 DIP_NEPERS = 0.23  # 2 dB: a shallower dip does not part two syllables
@@ -30,6 +32,12 @@ def fundamental(samples: Tensor, highest: float = HIGHEST) -> Any:
         hop_length=MEL_22K.hop_length,
     )  # fmt: skip
     return f0
+
+
+def spread(semitones: Any) -> float:
+    """Standard deviation of a pitch (t,) in semitones, all voiced, without its outermost values."""
+    low, high = np.quantile(semitones, (OUTER, 1 - OUTER))
+    return float(semitones[(semitones >= low) & (semitones <= high)].std())
 
 
 def nuclei(samples: Tensor) -> tuple[int, float]:

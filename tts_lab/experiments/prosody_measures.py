@@ -19,10 +19,9 @@ import torch
 from torch import Tensor
 
 from tts_lab.audio.mel import MEL_22K
-from tts_lab.audio.pitch import fundamental
+from tts_lab.audio.pitch import HIGHEST_LIVELY, fundamental, spread
 from tts_lab.audio.resample import resample
 
-HIGHEST_PITCH = 700.0  # Hz
 QUIET_DB = 30.0  # below the loudest frame: no speech
 LOW_HZ, HIGH_HZ, TOP_HZ = 500.0, 2000.0, 8000.0  # balance: what lies above HIGH against what lies below LOW
 WINDOW = 1024  # samples, 46 ms
@@ -56,7 +55,7 @@ class Moved:
 def measures(samples: Tensor, rate: int) -> Measures:
     """Of (s,) sound. Raises ValueError where nothing in it is voiced."""
     sound = resample(samples.detach().float().cpu(), rate, MEL_22K.sample_rate)
-    f0 = fundamental(sound, HIGHEST_PITCH)
+    f0 = fundamental(sound, HIGHEST_LIVELY)
     frames = _frames(sound)
     count = min(len(f0), len(frames))
     f0, frames = f0[:count], frames[:count]
@@ -66,10 +65,8 @@ def measures(samples: Tensor, rate: int) -> Measures:
     if not voiced.any():
         raise ValueError("nothing in the sound is voiced")
     semitones = 12 * np.log2(f0[voiced.numpy()])
-    low, high = np.quantile(semitones, (0.05, 0.95))  # octave errors lie beyond
-    kept = semitones[(semitones >= low) & (semitones <= high)]
     return Measures(
-        float(np.median(semitones)), float(kept.std()), sound.shape[-1] / MEL_22K.sample_rate,
+        float(np.median(semitones)), spread(semitones), sound.shape[-1] / MEL_22K.sample_rate,
         10 * math.log10(float(power[speaks].mean())), _balance(frames[speaks]), prominence(frames[voiced]),
     )  # fmt: skip
 

@@ -2,8 +2,7 @@
 
 Saves: half the bytes of weights and activations with fp16 or bf16; with offload "stage", all but the running stage's
 weights. Costs: rounding; with offload, one transfer of a stage's weights for every use. On a CPU there is nowhere else
-to wait; bf16 is in force where the processor has units for it (`processor.computes`) and takes about half the time,
-fp16 is not.
+to wait; bf16 is in force where the processor has units for it (`processor.computes`), fp16 is not.
 """
 
 from __future__ import annotations

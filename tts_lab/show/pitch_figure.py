@@ -8,12 +8,11 @@ from itertools import cycle
 import numpy as np
 
 from tts_lab.audio.mel import MEL_22K
-from tts_lab.audio.pitch import fundamental
+from tts_lab.audio.pitch import HIGHEST_LIVELY, fundamental
 from tts_lab.audio.resample import resample
 from tts_lab.show.plots import BLUE, GREEN, INK, ORANGE, PINK, SOFT, Picture, quiet
 from tts_lab.types import Speech
 
-HIGHEST = 700.0  # Hz
 COLOURS = (INK, ORANGE, BLUE, PINK, GREEN, SOFT)
 LINE_HEIGHT = 1.15  # inches
 
@@ -47,7 +46,7 @@ def pitch_figure(spoken: Mapping[str, Speech]) -> Picture:
 def _pitch(speech: Speech) -> np.ndarray:
     """(t,) semitones above 1 Hz, NaN where there is no voice."""
     sound = resample(speech.samples, speech.sample_rate, MEL_22K.sample_rate)
-    found: np.ndarray = 12 * np.log2(fundamental(sound, HIGHEST))
+    found: np.ndarray = 12 * np.log2(fundamental(sound, HIGHEST_LIVELY))
     return found
 
 

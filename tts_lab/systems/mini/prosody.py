@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tts_lab.audio.pitch import fundamental, nuclei
+from tts_lab.audio.pitch import HIGHEST_LIVELY, fundamental, nuclei, spread
 from tts_lab.errors import VoiceError
 from tts_lab.nearest import did_you_mean
 from tts_lab.systems.mini.codes import PITCH_STEP, PITCHES
@@ -26,7 +26,7 @@ from tts_lab.types import NEPER, Request
 
 ENERGY_UNIT = 6.0  # dB of effort that are one unit of the learned direction
 ROUNDING = 1e-4
-WIDEST_PITCH = 700.0  # Hz: a surprised voice goes beyond what a neutral one reaches
+SEMITONES = 12 / math.log(2)  # of one unit of a natural logarithm
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,12 @@ class Habits:
 
 def heard(samples: Tensor) -> Habits:
     """Habits of (s,) sound at 22,050 Hz. Raises VoiceError where there is no voice in it."""
-    f0 = fundamental(samples, WIDEST_PITCH)
+    f0 = fundamental(samples, HIGHEST_LIVELY)
     voiced = np.log(f0[~np.isnan(f0)])
     count, seconds = nuclei(samples)
     if len(voiced) < 20 or not seconds:
         raise VoiceError("The clip of an emotion holds too little voice to tell how high and how fast it is spoken.")
-    low, high = np.quantile(voiced, (0.05, 0.95))  # octave errors lie beyond
-    kept = voiced[(voiced >= low) & (voiced <= high)]
-    return Habits(float(np.median(voiced)), float(kept.std() * 12 / math.log(2)), (count - 1) / seconds)
+    return Habits(float(np.median(voiced)), spread(voiced * SEMITONES), (count - 1) / seconds)
 
 
 LIMITS = Prosody(level=5.0, range=1.6, tempo=1.3)  # how far a clip may move a voice: what it was taught, about
@@ -121,7 +119,7 @@ LIMITS = Prosody(level=5.0, range=1.6, tempo=1.3)  # how far a clip may move a v
 def imitated(clip: Habits, own: Habits, strength: float = 1.0) -> Prosody:
     """The prosody that brings a voice of those habits to the clip's: level, range and tempo. A clip's loudness is its
     recording's, and its breath cannot be told from its room's; neither is taken."""
-    level = 12 / math.log(2) * (clip.log_f0 - own.log_f0)
+    level = SEMITONES * (clip.log_f0 - own.log_f0)
     ratios = (clip.deviation / own.deviation, clip.rate / own.rate)
     wide, tempo = (
         max(-math.log(most), min(math.log(most), math.log(ratio)))
