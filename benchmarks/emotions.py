@@ -1,6 +1,6 @@
 """What the emotions of the bundled voice do to its sound, and whether it is still understood.
 
-    python benchmarks/emotions.py                     20 held-out sentences, every emotion, 16 evaluations
+    python benchmarks/emotions.py                     20 held-out sentences, every emotion, 8 evaluations (the default)
     python benchmarks/emotions.py --sentences 12
 
 Each emotion is compared with the same sentences spoken neutrally: pitch, range, tempo, loudness, spectral balance and
@@ -30,7 +30,7 @@ from tts_lab.types import Request
 from voice_quality import HELDOUT, chosen, voice_digest
 
 RESULT = ROOT / "data" / "measured" / "emotions.json"
-RECIPE = Recipe(steps=8)
+RECIPE = Recipe()
 HALF = 0.5  # the strength that is measured beside 1, of the strongest emotion
 
 

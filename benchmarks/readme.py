@@ -68,9 +68,9 @@ def table(name: str) -> str:
     settings = _measured("quality-mini")["settings"]
     if name == "quality_ways":
         return markdown(by_ways(settings))
-    settings = only_steps(settings)
     if name == "voice_quality":
-        return markdown(by_settings(settings))
+        return markdown(by_settings([*only_steps(settings), *only_steps(settings, precision="bf16")]))
+    settings = only_steps(settings)
     if name == "voices":
         return markdown(by_voices(next(s["figures"] for s in settings if s.get("evaluations") == CARD_EVALUATIONS)))
     raise SystemExit(f"No table is called {name!r}.")

@@ -107,16 +107,20 @@ def score_voice(args: argparse.Namespace) -> None:
 
 
 def time_voice(args: argparse.Namespace) -> None:
-    """Speak again what the result holds, and put the seconds it took in place of those of the day it was judged, when
-    the judges and perhaps others were at work on the same processor. What was heard and rated stays."""
+    """Speak again what the result holds of the ways that are asked for.
+
+    Puts the seconds it took in place of those of the day it was judged, when the judges and perhaps others were at work
+    on the same processor. What was heard and rated stays.
+    """
     from tts_lab.systems import load_system
 
     sentences = {s.id: s for s in quality.load_sentences(HELDOUT, args.split)}
     path = args.out or RESULT
     result = json.loads(path.read_text(encoding="utf-8"))
     system = load_system(args.system, "cpu")
+    asked = ways(args)
     for entry in result["settings"]:
-        if "recipe" not in entry:
+        if entry["name"] not in asked:
             continue
         recipe = Recipe.from_dict(entry["recipe"])
         quality.speak(system, next(iter(sentences.values())), recipe)  # warm-up
@@ -132,20 +136,23 @@ def time_voice(args: argparse.Namespace) -> None:
 
 def ways(args: argparse.Namespace) -> dict[str, Recipe]:
     """The recipes that are asked for, by name; with `--grid` those of the grid after them."""
-    own = (args.solver or (None,), args.formats, args.evaluations)
-    grids = [own, (SOLVERS, tuple(FORMATS), GRID)] if args.grid else [own]
+    plain = Recipe()
+    own = (args.solver or (plain.solver,), args.schedule or (plain.schedule,), args.formats, args.evaluations)
+    grids = [own, (SOLVERS, (plain.schedule,), tuple(FORMATS), GRID)] if args.grid else [own]
     found: dict[str, Recipe] = {}
-    for solvers, formats, numbers in grids:
-        for solver, name in product(solvers, formats):
-            base = _base(args, solver).replace(**FORMATS[name])
-            found |= {_name(count, recipe): recipe for count, recipe in quality.ladder(numbers, base).items()}
+    for solvers, schedules, formats, numbers in grids:
+        for solver, schedule, name in product(solvers, schedules, formats):
+            base = _base(args).replace(solver=solver, schedule=schedule, **FORMATS[name])
+            rungs = quality.ladder(numbers, base)
+            whole = {n: r if r.steps > 1 else r.replace(schedule=plain.schedule) for n, r in rungs.items()}
+            found |= {_name(count, recipe): recipe for count, recipe in whole.items()}
     return found
 
 
 def _name(count: int, recipe: Recipe) -> str:
-    """Evaluations, and what differs from the default recipe's solver and format."""
-    plain = (Recipe().solver, "fp32")
-    own = (recipe.solver, number_format(recipe.to_dict()))
+    """Evaluations, and what differs from the default recipe's solver, schedule and format."""
+    plain = (Recipe().solver, Recipe().schedule, "fp32")
+    own = (recipe.solver, recipe.schedule, number_format(recipe.to_dict()))
     return ", ".join(
         (f"{count} evaluation{'s' if count > 1 else ''}", *(o for o, p in zip(own, plain, strict=True) if o != p))
     )
@@ -238,10 +245,15 @@ def _teacher(teacher: Teacher, system: Any) -> Iterator[tuple[str, Produce]]:
     yield "copy synthesis", copied
 
 
-def _way(entry: Entry) -> tuple[int, int]:
-    """Where solver and format come in the tables."""
+def _way(entry: Entry) -> tuple[bool, int, int]:
+    """Where schedule (the default's first), solver and format come in the tables."""
     recipe = entry.get("recipe") or Recipe().to_dict()
-    return choices("solver").index(recipe["solver"]), [*FORMATS, *choices("precision")].index(number_format(recipe))
+    formats = [*FORMATS, *choices("precision")]
+    return (
+        recipe["schedule"] != Recipe().schedule and recipe["steps"] > 1,
+        choices("solver").index(recipe["solver"]),
+        formats.index(number_format(recipe)),
+    )
 
 
 def _speaking(system: Any, recipe: Recipe, seed: int) -> Produce:
@@ -258,8 +270,13 @@ def _entry(name: str, setting: Entry, rows: Sequence[Row]) -> Entry:
 
 
 def _filled(entry: Entry) -> Entry:
-    """With the levers that came after it was measured, which then were as they are by default."""
-    return {**entry, "recipe": {**Recipe().to_dict(), **entry["recipe"]}} if "recipe" in entry else entry
+    """With the levers that came after it was measured, which then were as they are by default, and named as it would be
+    today. A single step is every schedule's."""
+    if "recipe" not in entry:
+        return entry
+    recipe = Recipe.from_dict(entry["recipe"])
+    recipe = recipe.replace(schedule=Recipe().schedule) if recipe.steps == 1 else recipe
+    return {**entry, "recipe": recipe.to_dict(), "name": _name(entry["evaluations"], recipe)}
 
 
 def _setting(entry: Entry) -> Entry:
@@ -270,8 +287,8 @@ def _digest(data: Any) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _base(args: argparse.Namespace, solver: str | None = None) -> Recipe:
-    levers = {"solver": solver, **{k: getattr(args, k) for k in ("guidance", "schedule", "temperature")}}
+def _base(args: argparse.Namespace) -> Recipe:
+    levers = {k: getattr(args, k) for k in ("guidance", "temperature")}
     return Recipe().replace(**{k: v for k, v in levers.items() if v is not None})
 
 
@@ -321,7 +338,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--solver", type=_list(choices("solver")), help="euler, midpoint, heun or adams, with commas between")
     add("--formats", type=_list(FORMATS), default=("fp32",), help="fp32, bf16, int8, with commas between")
     add("--grid", action="store_true", help="4, 8 and 16 evaluations by each solver in each format as well")
-    add("--schedule", help="uniform or sway")
+    add("--schedule", type=_list(choices("schedule")), help="leap, sway or uniform, with commas between")
     add("--temperature", type=float, help="of the semantic model's draws")
     add("--seed", type=int, default=0)
     add("--sentences", type=positive, help="so many, spread over the voices")

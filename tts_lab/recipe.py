@@ -19,7 +19,10 @@ LEVERS: dict[str, tuple[Check, str]] = {
         one_of("euler", "midpoint", "heun", "adams"),
         "how one step is taken; midpoint and heun evaluate the model twice, adams learns from the step before",
     ),
-    "schedule": (one_of("uniform", "sway"), "where the steps lie; sway takes small ones first"),
+    "schedule": (
+        one_of("uniform", "sway", "leap"),
+        "where the steps lie; sway takes small ones first, leap too, and then one to the mean of what is left",
+    ),
     "guidance": (real(0, 10), "strength of classifier-free guidance; 0 is off, anything else doubles the evaluations"),
     "guidance_mode": (
         one_of("batched", "sequential", "alternate"),
@@ -78,7 +81,7 @@ class Recipe:
 
     steps: int = 4
     solver: str = "euler"
-    schedule: str = "sway"
+    schedule: str = "leap"
     guidance: float = 1.0
     guidance_mode: str = "batched"
     temperature: float | None = None

@@ -11,6 +11,7 @@ import torch
 
 from tts_lab.audio import files
 from tts_lab.errors import LabError, OutputError
+from tts_lab.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 LINES = [
@@ -137,6 +138,32 @@ def test_solvers_and_formats_are_named_and_keep_the_defaults_first(bench, fake_j
     assert {s["recipe"]["quantisation"] for s in book["settings"] if "int8" in s["name"]} == {"int8"}
     assert {s["recipe"]["steps"] for s in book["settings"] if s["evaluations"] == 8} == {4}
     assert "fp16" in book["left_out"]
+
+
+def test_times_are_taken_anew_of_what_is_asked_for_and_nothing_is_judged(bench, fake_judges) -> None:
+    run(bench, "--evaluations", "2,8")
+    before = json.loads(bench.RESULT.read_text("utf-8"))["settings"]
+    fake_judges.heard = 0
+    run(bench, "--times", "--evaluations", "8")
+    two, eight = json.loads(bench.RESULT.read_text("utf-8"))["settings"]
+    assert fake_judges.heard == 0
+    assert two == before[0]
+    assert "timed" in eight
+    assert eight["rows"][0]["hypothesis"] == before[1]["rows"][0]["hypothesis"]
+
+
+def test_an_entry_of_old_is_named_as_today(bench) -> None:
+    """It was measured when sway was the default, and said so in its recipe only."""
+    old = {"name": "8 evaluations", "evaluations": 8, "recipe": {**Recipe(schedule="sway").to_dict()}}
+    assert bench._filled(old)["name"] == "8 evaluations, sway"
+    single = {"name": "2 evaluations", "evaluations": 2, "recipe": Recipe(schedule="sway", steps=1).to_dict()}
+    assert bench._filled(single)["recipe"] == Recipe(steps=1).to_dict()
+
+
+def test_schedules_are_named_where_there_are_steps_to_lay_out(bench) -> None:
+    found = bench.ways(bench._arguments(["--evaluations", "1,2,8", "--schedule", "sway,leap"]))
+    assert list(found) == ["1 evaluation", "2 evaluations", "8 evaluations, sway", "8 evaluations"]
+    assert [recipe.schedule for recipe in found.values()] == ["leap", "leap", "sway", "leap"]
 
 
 def test_the_grid_is_three_solvers_in_three_formats(bench) -> None:

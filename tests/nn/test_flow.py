@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from tts_lab.nn.flow import (
+    LEAP_FROM,
+    SCHEDULES,
     SOLVERS,
     Step,
     evaluations,
@@ -35,7 +37,7 @@ def test_solvers_converge_at_their_order(solver: str, order: int) -> None:
     assert measured == pytest.approx(order, abs=0.15)
 
 
-@pytest.mark.parametrize("kind", ["uniform", "sway"])
+@pytest.mark.parametrize("kind", SCHEDULES)
 @pytest.mark.parametrize("steps", [1, 2, 7, 32])
 def test_schedules_run_from_noise_to_data(kind: str, steps: int) -> None:
     times = schedule(steps, kind)
@@ -48,6 +50,32 @@ def test_schedules_run_from_noise_to_data(kind: str, steps: int) -> None:
 def test_sway_takes_small_steps_first() -> None:
     sizes = torch.diff(schedule(8, "sway"))
     assert bool((torch.diff(sizes) > 0).all())
+
+
+def of_noise(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """The true velocity where the data are unit noise themselves."""
+    return preconditioned(x, t, torch.zeros_like(x))
+
+
+def test_a_leap_ends_at_the_mean_of_what_is_likely_from_there() -> None:
+    """E[data | x_t] = t/q x_t for unit noise (Gaussian conditioning), not another draw of it."""
+    seen: list[Step] = []
+    start = torch.ones(1, 1, dtype=torch.float64)
+    end = solve(of_noise, start, schedule(8, "leap"), callback=seen.append)
+    q = LEAP_FROM**2 + (1 - LEAP_FROM) ** 2
+    assert seen[-2].t == pytest.approx(LEAP_FROM)
+    assert float(end) == pytest.approx(LEAP_FROM / q * float(seen[-2].x))
+    drawn = solve(of_noise, start, schedule(64, "sway"))
+    assert float(end) < 0.6 < 0.9 < float(drawn)
+
+
+def test_adams_does_not_extrapolate_over_a_leap() -> None:
+    seen: list[Step] = []
+    solve(decay, torch.ones(1, 1, dtype=torch.float64), schedule(6, "leap"), "adams", seen.append)
+    before, last = seen[-2:]
+    assert float(last.velocity) == pytest.approx(-2 * before.t * float(before.x), rel=1e-6)
+    moved = float(last.x) - (1 - before.t) * float(last.velocity)
+    assert moved == pytest.approx(float(before.x), rel=2e-3)  # which the corrector has mended a little
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

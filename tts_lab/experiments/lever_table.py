@@ -30,14 +30,15 @@ MOVES: tuple[tuple[str, Any], ...] = (
     ("tile", 256), ("tile", 64), ("cache", "static"), ("cache", "int8"), ("beams", 1), ("attention", "math"),
     ("max_chars", 60), ("max_chars", 30), ("guidance_mode", "sequential"), ("guidance_mode", "alternate"),
     ("guidance", 0.0), ("steps", 100), ("steps", 8), ("solver", "midpoint"), ("solver", "heun"), ("solver", "adams"),
-    ("schedule", "sway"), ("temperature", 0.0), ("checkpointing", True), ("crossfade_ms", 50.0),
+    ("schedule", "sway"), ("schedule", "leap"), ("temperature", 0.0), ("checkpointing", True), ("crossfade_ms", 50.0),
 )  # fmt: skip
 # What is moved on mini instead, whose pieces are shorter and whose default is another.
 ON_MINI = {
     ("tile", 256): ("tile", 64), ("tile", 64): ("tile", 16), ("steps", 8): ("steps", 2), ("steps", 100): ("steps", 32),
     ("max_chars", 60): ("max_chars", 12), ("max_chars", 30): ("max_chars", 10),
     ("cache", "static"): ("cache", "growing"),
-    ("beams", 1): ("beams", 2), ("schedule", "sway"): ("schedule", "uniform"),
+    ("beams", 1): ("beams", 2),
+    ("schedule", "sway"): ("schedule", "uniform"), ("schedule", "leap"): ("schedule", "sway"),
 }  # fmt: skip
 
 

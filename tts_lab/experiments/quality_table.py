@@ -27,14 +27,19 @@ def by_settings(entries: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def by_ways(entries: Sequence[Mapping[str, Any]]) -> Table:
-    """One row a setting with everything that was measured of it: solver, number format, judges, and the teacher."""
-    header = ("what speaks", "solver", "format", *JUDGED, *FURTHER)
+    """One row a setting with all that was measured of it: how it is solved, number format, judges, the teacher."""
+    header = ("what speaks", "solver", "schedule", "format", *JUDGED, *FURTHER)
     rows: list[tuple[str, ...]] = []
     for entry in entries:
         figures = entry["figures"]["all"]
-        way = (entry["recipe"]["solver"], number_format(entry["recipe"])) if "recipe" in entry else ("", "")
+        way = _way(entry["recipe"]) if "recipe" in entry else ("", "", "")
         rows.append((entry["name"].split(",")[0], *way, *_judged(figures), *_further(figures)))
     return header, rows
+
+
+def _way(recipe: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Solver, schedule (which a single step has none of) and number format."""
+    return recipe["solver"], recipe["schedule"] if recipe["steps"] > 1 else "", number_format(recipe)
 
 
 def number_format(recipe: Mapping[str, Any]) -> str:
@@ -43,15 +48,17 @@ def number_format(recipe: Mapping[str, Any]) -> str:
     return recipe["precision"] if quantisation == "none" else quantisation
 
 
-def only_steps(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The teacher's, and those that differ from the lab's default in the number of evaluations alone."""
-    base = Recipe()
-    return [e for e in entries if "recipe" not in e or _is_plain(e, base)]
+def only_steps(entries: Sequence[Mapping[str, Any]], **levers: Any) -> list[Mapping[str, Any]]:
+    """Those that differ from the lab's default, or from it with other levers, in the number of evaluations alone; and
+    the teacher's where no lever is another. A single step belongs to every schedule."""
+    base = Recipe(**levers)
+    return [e for e in entries if (_is_plain(e, base) if "recipe" in e else base == Recipe())]
 
 
 def _is_plain(entry: Mapping[str, Any], base: Recipe) -> bool:
-    same = all(entry["recipe"][name] == getattr(base, name) for name in ("solver", "schedule"))
-    same = same and number_format(entry["recipe"]) == base.precision
+    recipe = entry["recipe"]
+    same = recipe["solver"] == base.solver and (recipe["steps"] == 1 or recipe["schedule"] == base.schedule)
+    same = same and number_format(recipe) == base.precision
     return same and entry["guidance"] in ((base.guidance,) if entry["evaluations"] > 1 else (0.0, base.guidance))
 
 
