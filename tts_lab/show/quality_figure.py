@@ -61,4 +61,4 @@ def _draw_errors(axes: Axes, voice: Sequence[Setting]) -> None:
         for setting in (s for s in voice if s["name"] == name):
             axes.axhline(100 * setting["figures"]["all"]["toneless"], color=colour, linestyle="--", label=name)
     axes.set(ylabel="syllables misheard by a recogniser (%)", ylim=(0, None), title="how well it is understood")
-    axes.legend(frameon=False, fontsize=8.5)
+    axes.legend(frameon=False, fontsize=8.5, ncols=2, loc="lower right")
