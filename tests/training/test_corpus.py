@@ -22,6 +22,7 @@ import teacher  # noqa: E402
 from tts_lab.errors import OutputError, TextError, WeightsError  # noqa: E402
 
 TEXTS = ROOT / "training" / "texts" / "corpus.jsonl"
+FURTHER = TEXTS.with_name("further.jsonl")
 DATA = ROOT / "tests" / "data"
 TOKENS = [json.loads(line) for line in (DATA / "teacher_tokens.jsonl").read_text(encoding="utf-8").splitlines()]
 TOKENS += json.loads((DATA / "mini_sentences.json").read_text(encoding="utf-8"))["sentences"]
@@ -121,9 +122,10 @@ def test_a_syllable_for_every_character():
 # --- the table of texts ---
 
 
-def test_every_text_of_the_table_can_be_said():
-    rows = corpus.read_texts(TEXTS)
-    assert len(rows) == 1812
+@pytest.mark.parametrize(("table", "count"), [(TEXTS, 1812), (FURTHER, 1600)])
+def test_every_text_of_a_table_can_be_said(table, count):
+    rows = corpus.read_texts(table)
+    assert len(rows) == count
     known = set(" ,.!?:;$→↗↓↘ʰaefijklmnopstuwxyŋɔəɚɛɕɤɥɨɻʂʊʦʨꭧ")
     for row in rows:
         tokens, syllables = corpus.tokens_of(row["words"], row["pinyin"])
@@ -140,6 +142,21 @@ def test_no_held_out_sentence_is_trained_on():
     assert len(texts["dev"]) == len(texts["test"]) == 40
     assert not (texts["dev"] | texts["test"]) & texts["train"]
     assert not texts["dev"] & texts["test"]
+
+
+def test_further_texts_are_new_and_share_nothing_with_held_out_ones():
+    first = corpus.read_texts(TEXTS)
+    held = {run for row in first if row["split"] != "train" for run in runs_of(row["text"])}
+    further = corpus.read_texts(FURTHER)
+    assert {row["split"] for row in further} == {"train"}
+    assert not {row["id"] for row in further} & {row["id"] for row in first}
+    assert not {row["text"] for row in further} & {row["text"] for row in first}
+    assert not [row["text"] for row in further if held & set(runs_of(row["text"]))]
+
+
+def runs_of(text, length=7):
+    """All stretches of so many characters."""
+    return [text[i : i + length] for i in range(len(text) - length + 1)]
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"id": "x"}', '{"id": 1, "words": 2}'])
