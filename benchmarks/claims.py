@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from environment import ROOT, command, write_json
+from environment import ROOT, command, no_options, write_json
 from tts_lab.experiments.claims import claims
 from tts_lab.experiments.quality_table import Table, markdown
 
@@ -43,4 +43,5 @@ def ours(row: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()

@@ -18,6 +18,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from environment import ROOT, command, environment, positive, today, write_json
+from quality_book import voice_digest
 from tts_lab.experiments import judges as judging
 from tts_lab.experiments import quality
 from tts_lab.experiments.prosody_measures import Measures, averaged, measures, moved
@@ -27,7 +28,7 @@ from tts_lab.recipe import Recipe
 from tts_lab.systems import load_system
 from tts_lab.systems.mini.prosody import EMOTIONS
 from tts_lab.types import Request
-from voice_quality import HELDOUT, chosen, voice_digest
+from voice_quality import HELDOUT, chosen
 
 RESULT = ROOT / "data" / "measured" / "emotions.json"
 RECIPE = Recipe()

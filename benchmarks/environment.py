@@ -33,6 +33,11 @@ def counts(text: str) -> list[int]:
         raise argparse.ArgumentTypeError(f"write whole numbers with commas, such as 8,16, not {text!r}") from None
 
 
+def no_options(about: str) -> None:
+    """For a benchmark that takes none: `--help` says what it does; anything else is refused before time is spent."""
+    argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+
+
 def environment() -> dict[str, Any]:
     """The machine's environment, and its load when this was called."""
     load = [round(x, 2) for x in os.getloadavg()] if hasattr(os, "getloadavg") else None

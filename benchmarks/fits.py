@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from environment import ROOT, command, write_json
+from environment import ROOT, command, no_options, write_json
 from tts_lab.experiments.quality_table import Table, markdown
 from tts_lab.experiments.vram import vram
 
@@ -64,4 +64,5 @@ def table(result: dict[str, Any]) -> Table:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from environment import ROOT, command, environment, today, write_json
+from environment import ROOT, command, environment, no_options, today, write_json
 from tts_lab.experiments.quality_table import Table, markdown
 from tts_lab.noise import noise
 from tts_lab.systems.indextts2.cfm import generate
@@ -98,4 +98,5 @@ def table(result: dict[str, Any]) -> Table:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from environment import ROOT, command, environment, today, write_json
+from environment import ROOT, command, environment, no_options, today, write_json
 from tts_lab.audio.files import write
 from tts_lab.experiments.distances import Distance, distance, features
 from tts_lab.experiments.lent import as_on_a_card
@@ -72,4 +72,5 @@ def _apart(speech: Speech, first: Speech) -> Distance:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()

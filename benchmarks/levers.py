@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from environment import ROOT, command, environment, today, write_json
+from environment import ROOT, command, environment, no_options, today, write_json
 from tts_lab.experiments.lever_table import CARD, FULL, SPOKEN, SYSTEM, TEXT, lever_table
 from tts_lab.experiments.quality_table import Table, markdown
 from tts_lab.experiments.vram import REFERENCE_SECONDS, SECONDS
@@ -71,4 +71,5 @@ def _sound(sound: dict[str, Any] | None) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()

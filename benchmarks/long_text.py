@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from environment import ROOT, command, counts, environment, positive, today, write_json
+from quality_book import voice_digest
 from speed import timed
 from tts_lab.audio.clicks import CLICK_DB
 from tts_lab.errors import LabError
@@ -34,7 +35,6 @@ from tts_lab.memory.meter import peak_process_bytes
 from tts_lab.pipeline import speak_to_file
 from tts_lab.recipe import Recipe
 from tts_lab.types import Request, Wave
-from voice_quality import voice_digest
 
 RESULT = ROOT / "data" / "measured" / "long_text.json"
 STORY = ROOT / "data" / "texts" / "story.txt"

@@ -15,7 +15,7 @@ import nbformat
 from nbclient import NotebookClient
 from tqdm.auto import tqdm
 
-from environment import ROOT, command, environment, today, write_json
+from environment import ROOT, command, environment, no_options, today, write_json
 from tts_lab.experiments.quality_table import Table, markdown
 
 RESULT = ROOT / "data" / "measured" / "notebooks.json"
@@ -45,4 +45,5 @@ def _timed(path: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()

@@ -25,7 +25,6 @@ Needs the extra `judges`. Where the package is not installed: `PYTHONPATH=. pyth
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,24 +34,20 @@ from pathlib import Path
 from typing import Any
 
 from environment import ROOT, command, counts, environment, positive, today, write_json
+from quality_book import FORMATS, LEFT_OUT, Book, Heard, Produce, digest, entry_of, name_of, progress, voice_digest
 from tts_lab.errors import LabError
 from tts_lab.experiments import judges as judging
 from tts_lab.experiments import quality
 from tts_lab.experiments.quality import Row, Sentence
-from tts_lab.experiments.quality_table import by_settings, by_voices, by_ways, markdown, number_format
-from tts_lab.experiments.teacher import MEASURES, Teacher
+from tts_lab.experiments.quality_table import by_settings, by_voices, by_ways, markdown
+from tts_lab.experiments.teacher import Teacher
 from tts_lab.experiments.tones import judged_speech
 from tts_lab.recipe import Recipe, choices
 
 HELDOUT = ROOT / "benchmarks" / "heldout.json"
 RESULT = ROOT / "data" / "measured" / "quality-mini.json"
 SOLVERS = ("euler", "midpoint", "adams")
-FORMATS: dict[str, dict[str, str]] = {"fp32": {}, "bf16": {"precision": "bf16"}, "int8": {"quantisation": "int8"}}
 GRID = (4, 8, 16)  # evaluations that each of the three solvers can have with guidance
-LEFT_OUT = {"fp16": "A busy CPU takes a minute and more for a sentence (docs/LOG.md); benchmarks/heard.py compares it."}
-Entry = dict[str, Any]
-Heard = tuple[Any, int, dict[str, float], dict[str, int]]  # samples (s,), rate, cost, tones
-Produce = Callable[[Sentence], Heard]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -75,11 +70,11 @@ def score_files(args: argparse.Namespace) -> None:
     sentences = quality.load_sentences(args.corpus or HELDOUT, None if args.split == "any" else args.split)
     sounds = list(quality.recorded(chosen(sentences, args.voice, None), args.wavs))[: args.sentences]
     judges = quality.Judges(args.threads or 1)
-    rows = [judges.hear(sentence, samples, rate) for sentence, samples, rate in _progress(sounds, args.wavs.name)]
+    rows = [judges.hear(sentence, samples, rate) for sentence, samples, rate in progress(sounds, args.wavs.name)]
     figures = quality.by_voice(rows)
     print(markdown(by_voices(figures)))
     if args.out:
-        entry = _entry("files", {"folder": str(args.wavs)}, rows)
+        entry = entry_of("files", {"folder": str(args.wavs)}, rows)
         write_json(args.out, {**entry, "judges": judging.versions()})
 
 
@@ -93,7 +88,7 @@ def score_voice(args: argparse.Namespace) -> None:
     system = load_system(args.system, "cpu")
     judges = quality.Judges(args.threads or 1)
     teacher = Teacher(args.corpus) if args.corpus else None
-    origin = {"voice": voice_digest(), "sentences": _digest(sorted(s.id for s in sentences)), **judging.versions()}
+    origin = {"voice": voice_digest(), "sentences": digest(sorted(s.id for s in sentences)), **judging.versions()}
     book = Book(out, origin, again=args.again, teacher=teacher)
     quality.speak(system, sentences[0], next(iter(recipes.values())))  # warm-up: dictionaries, kernels
     for name, produce in _teacher(teacher, system) if teacher else ():
@@ -126,7 +121,7 @@ def time_voice(args: argparse.Namespace) -> None:
         quality.speak(system, next(iter(sentences.values())), recipe)  # warm-up
         rows = [
             replace(row, cost=quality.speak(system, sentences[row.id], recipe, entry["seed"])[2])
-            for row in _progress([Row.from_dict(row) for row in entry["rows"]], entry["name"])
+            for row in progress([Row.from_dict(row) for row in entry["rows"]], entry["name"])
         ]
         entry["figures"], entry["rows"] = quality.by_voice(rows), [asdict(row) for row in rows]
         entry["timed"] = {"command": command(), "date": today(), "environment": environment()}
@@ -145,89 +140,8 @@ def ways(args: argparse.Namespace) -> dict[str, Recipe]:
             base = _base(args).replace(solver=solver, schedule=schedule, **FORMATS[name])
             rungs = quality.ladder(numbers, base)
             whole = {n: r if r.steps > 1 else r.replace(schedule=plain.schedule) for n, r in rungs.items()}
-            found |= {_name(count, recipe): recipe for count, recipe in whole.items()}
+            found |= {name_of(count, recipe): recipe for count, recipe in whole.items()}
     return found
-
-
-def _name(count: int, recipe: Recipe) -> str:
-    """Evaluations, and what differs from the default recipe's solver, schedule and format."""
-    plain = (Recipe().solver, Recipe().schedule, "fp32")
-    own = (recipe.solver, recipe.schedule, number_format(recipe.to_dict()))
-    return ", ".join(
-        (f"{count} evaluation{'s' if count > 1 else ''}", *(o for o, p in zip(own, plain, strict=True) if o != p))
-    )
-
-
-class Book:
-    """Measured settings, kept in a file. Those of another voice, other sentences or judges (`origin`) are left out.
-
-    teacher: whose recordings each sentence is compared with; what was measured without one is then measured again.
-    """
-
-    def __init__(
-        self, path: Path | None, origin: dict[str, str], again: bool = False, teacher: Teacher | None = None
-    ) -> None:
-        self.path, self.origin, self.again, self.teacher = path, origin, again, teacher
-        self._entries: dict[str, Entry] = {}
-        if path is not None and path.exists():
-            self._entries = self._read(path)
-
-    def measure(
-        self, name: str, setting: Entry, sentences: Sequence[Sentence], judges: quality.Judges, produce: Produce
-    ) -> None:
-        """Measure a setting and write it down, unless it is there already."""
-        key = _digest([name, setting])
-        if key in self._entries and not self.again and self._is_complete(self._entries[key]):
-            print(f"{name}: measured already", file=sys.stderr)
-            return
-        rows = [self._row(s, judges, produce(s)) for s in _progress(sentences, name)]
-        self._entries[key] = _entry(name, setting, rows)
-        if self.path is not None:
-            content = {"what": __doc__.splitlines()[0], "origin": self.origin, "left_out": LEFT_OUT}
-            write_json(self.path, {**content, "settings": self.entries()})
-
-    def _row(self, sentence: Sentence, judges: quality.Judges, heard: Heard) -> Row:
-        samples, rate, cost, tones = heard
-        apart = self.teacher.apart(sentence, samples, rate) if self.teacher else {}
-        return replace(judges.hear(sentence, samples, rate, cost), apart=apart, tones=tones)
-
-    def _is_complete(self, entry: Entry) -> bool:
-        figures = entry["figures"]["all"]
-        return self.teacher is None or (MEASURES[0] in figures and ("tone_error" in figures or "recipe" not in entry))
-
-    def entries(self) -> list[Entry]:
-        """The teacher's first, then by solver, format, guidance and evaluations, the lab's default before others."""
-        order = {"teacher": -2, "copy synthesis": -1}
-        return sorted(
-            self._entries.values(),
-            key=lambda e: (
-                order.get(e["name"], 0),
-                *_way(e),
-                e.get("evaluations", 0) > 1 and e["guidance"],
-                e.get("evaluations", 0),
-            ),
-        )
-
-    def _read(self, path: Path) -> dict[str, Entry]:
-        try:
-            book = json.loads(path.read_text(encoding="utf-8"))
-            if book["origin"] != self.origin:
-                print(f"{path} was measured on another voice, other sentences or judges: anew.", file=sys.stderr)
-                return {}
-            entries = [_filled(entry) for entry in book["settings"]]
-            return {_digest([e["name"], _setting(e)]): e for e in entries}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise LabError(f"{path} is not a result of this benchmark; move it away or name another --out.") from error
-
-
-def voice_digest() -> str:
-    """Hash of the bundled voice's files: figures belong to the weights that they were measured on."""
-    from tts_lab.paths import voices_dir
-
-    digest = hashlib.sha256()
-    for path in sorted(p for p in voices_dir().iterdir() if p.suffix == ".safetensors"):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _teacher(teacher: Teacher, system: Any) -> Iterator[tuple[str, Produce]]:
@@ -245,46 +159,12 @@ def _teacher(teacher: Teacher, system: Any) -> Iterator[tuple[str, Produce]]:
     yield "copy synthesis", copied
 
 
-def _way(entry: Entry) -> tuple[bool, int, int]:
-    """Where schedule (the default's first), solver and format come in the tables."""
-    recipe = entry.get("recipe") or Recipe().to_dict()
-    formats = [*FORMATS, *choices("precision")]
-    return (
-        recipe["schedule"] != Recipe().schedule and recipe["steps"] > 1,
-        choices("solver").index(recipe["solver"]),
-        formats.index(number_format(recipe)),
-    )
-
-
 def _speaking(system: Any, recipe: Recipe, seed: int) -> Produce:
     def speaking(sentence: Sentence) -> Heard:
         speech = quality.spoken(system, sentence, recipe, seed)
         return speech.samples, speech.sample_rate, quality.cost_of(speech), judged_speech(speech)
 
     return speaking
-
-
-def _entry(name: str, setting: Entry, rows: Sequence[Row]) -> Entry:
-    where = {"command": command(), "date": today(), "environment": environment()}
-    return {"name": name, **setting, **where, "figures": quality.by_voice(rows), "rows": [asdict(row) for row in rows]}
-
-
-def _filled(entry: Entry) -> Entry:
-    """With the levers that came after it was measured, which then were as they are by default, and named as it would be
-    today. A single step is every schedule's."""
-    if "recipe" not in entry:
-        return entry
-    recipe = Recipe.from_dict(entry["recipe"])
-    recipe = recipe.replace(schedule=Recipe().schedule) if recipe.steps == 1 else recipe
-    return {**entry, "recipe": recipe.to_dict(), "name": _name(entry["evaluations"], recipe)}
-
-
-def _setting(entry: Entry) -> Entry:
-    return {k: v for k, v in entry.items() if k in ("evaluations", "guidance", "seed", "recipe")}
-
-
-def _digest(data: Any) -> str:
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _base(args: argparse.Namespace) -> Recipe:
@@ -302,12 +182,6 @@ def chosen(sentences: list[Sentence], voice: str | None, count: int | None) -> l
         return [s for group in own for s in group]
     turns = [group[i] for i in range(max(map(len, own))) for group in own if i < len(group)]
     return turns[:count]
-
-
-def _progress(items: Iterable[Any], what: str) -> Iterable[Any]:
-    from tqdm import tqdm
-
-    return tqdm(items, desc=what, file=sys.stderr, unit="sentence", mininterval=1.0)
 
 
 def _threads(count: int | None) -> None:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from environment import ROOT, command, environment, today, write_json
+from environment import ROOT, command, environment, no_options, today, write_json
 from tts_lab.experiments import vram as predicting
 from tts_lab.experiments.quality_table import Table, markdown
 from tts_lab.experiments.vram import REFERENCE_SECONDS, vram
@@ -72,4 +72,5 @@ def _timed(act: Callable[[], None]) -> float:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     main()

@@ -154,10 +154,12 @@ def test_times_are_taken_anew_of_what_is_asked_for_and_nothing_is_judged(bench, 
 
 def test_an_entry_of_old_is_named_as_today(bench) -> None:
     """It was measured when sway was the default, and said so in its recipe only."""
-    old = {"name": "8 evaluations", "evaluations": 8, "recipe": {**Recipe(schedule="sway").to_dict()}}
-    assert bench._filled(old)["name"] == "8 evaluations, sway"
+    from quality_book import filled
+
+    old = {"name": "8 evaluations", "evaluations": 8, "recipe": Recipe(schedule="sway").to_dict()}
+    assert filled(old)["name"] == "8 evaluations, sway"
     single = {"name": "2 evaluations", "evaluations": 2, "recipe": Recipe(schedule="sway", steps=1).to_dict()}
-    assert bench._filled(single)["recipe"] == Recipe(steps=1).to_dict()
+    assert filled(single)["recipe"] == Recipe(steps=1).to_dict()
 
 
 def test_schedules_are_named_where_there_are_steps_to_lay_out(bench) -> None:
