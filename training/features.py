@@ -1,9 +1,10 @@
 """Corpus -> packed features: mels, phones, durations and pitch, ready for training.
 
-    python training/features.py --corpus PATH --out features/
+    python training/features.py --corpus corpus further --out features/
 
-Reads a corpus of the layout that `training/README.md` describes (manifest.jsonl and wavs/) and writes one file
+Reads corpora of the layout that `training/README.md` describes (manifest.jsonl and wavs/) and writes one file
 `features.npz`, from which everything in `training/` learns. Nothing but numpy and torch is needed to train from it.
+A voice's gain comes from its first sentences, so from the first corpus: more speech leaves the loudness as it is.
 
 What is stored, flat over all utterances (f frames, p phones, u utterances):
     mel (f, 80) float16; frame_start (u+1,), phone_start (u+1,); per phone: symbol, tone, place, duration (mel frames),
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from tts_lab.audio.mel import MEL_22K, log_mel
 from tts_lab.text.phones import BEGIN, END, PAUSES, SYMBOLS, WORD, Phone, syllable_phones
 
 LOUDNESS_DBFS = -23.0  # common RMS of all speakers: theirs differ by 5 dB
+GAIN_FILES = 60  # of a speaker that tell its loudness
 LEAD_FRAMES = 8  # silence kept before the voice starts
 TAIL_FRAMES = 24  # silence kept after it ends
 SILENCE_NATS = 4.6  # frames this far (40 dB) below an utterance's loud frames count as silence
@@ -129,11 +132,21 @@ def phone_pitch(f0: np.ndarray) -> tuple[float, float]:
     return (float(np.log(voiced).mean()) if len(voiced) else np.nan), len(voiced) / max(1, len(f0))
 
 
-def speaker_gains(entries: list[dict], root: Path) -> dict[str, float]:
-    """Factor per speaker that brings the mean power of its first 60 files to LOUDNESS_DBFS."""
+def manifest(corpora: list[Path]) -> list[tuple[dict, Path]]:
+    """Every line of the corpora's manifests with the folder it is of, in the order given."""
+    lines = [(root, (root / "manifest.jsonl").read_text(encoding="utf-8").splitlines()) for root in corpora]
+    entries = [(json.loads(line), root) for root, own in lines for line in own]
+    ids = Counter(entry["id"] for entry, _ in entries)
+    if twice := [name for name, count in ids.items() if count > 1]:
+        raise SystemExit(f"{twice[0]} and {len(twice) - 1} more stand twice in these corpora; give each corpus once.")
+    return entries
+
+
+def speaker_gains(entries: list[tuple[dict, Path]]) -> dict[str, float]:
+    """Factor per speaker that brings the mean power of its first GAIN_FILES files to LOUDNESS_DBFS."""
     gains = {}
-    for speaker in sorted({e["speaker"] for e in entries}):
-        files = [root / e["file"] for e in entries if e["speaker"] == speaker][:60]
+    for speaker in sorted({e["speaker"] for e, _ in entries}):
+        files = [root / e["file"] for e, root in entries if e["speaker"] == speaker][:GAIN_FILES]
         power = np.mean([np.mean(soundfile.read(f)[0] ** 2) for f in files])
         gains[speaker] = float(10 ** (LOUDNESS_DBFS / 20) / np.sqrt(power))
     return gains
@@ -150,14 +163,13 @@ def pack(rows: list[dict]) -> dict[str, np.ndarray]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--corpus", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, default=Path("features"))
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
-    lines = (args.corpus / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
-    entries = [json.loads(line) for line in lines]
-    gains = speaker_gains(entries, args.corpus)
-    jobs = [(e, str(args.corpus), gains[e["speaker"]]) for e in entries]
+    entries = manifest(args.corpus)
+    gains = speaker_gains(entries)
+    jobs = [(e, str(root), gains[e["speaker"]]) for e, root in entries]
     with ProcessPoolExecutor(args.jobs) as pool:
         rows = list(pool.map(utterance, jobs, chunksize=16))
     args.out.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ diffusion loss (as in Grad-TTS): the average mel stays what a regression makes i
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from train_acoustic import whole_loss, window_loss
 from train_encoder import loss_of as average_loss
 from tts_lab.systems.mini.acoustic import AcousticModel, Content
 from tts_lab.systems.mini.checkpoint import load_model
+from tts_lab.systems.mini.codes import PITCHES
 from tts_lab.systems.mini.config import MiniConfig
 from workers import add_options, average_gradients, shared, start
 
@@ -47,8 +49,9 @@ class Joint(nn.Module):
 
 
 def bundled(corpus: Corpus, folder: Path) -> Joint:
-    """What the bundled weights hold of it."""
+    """What the bundled weights hold of it. The corpus is then normalised as they know it, whatever came to it."""
     model, config, _ = load_model(folder)
+    corpus.mean, corpus.std = model.acoustic.mean.clone(), model.acoustic.std.clone()
     joint = Joint(config, len(corpus.voices))
     joint.acoustic.load_state_dict(model.acoustic.state_dict())
     rows = [ORDER.index(name) for name in corpus.voices]
@@ -61,6 +64,16 @@ def losses_of(model: Joint, batch: Batch, generator: torch.Generator) -> tuple[T
     """Diffusion loss on a random window of each utterance, and the average mel's on the whole."""
     content = model.content(batch)
     return window_loss(model.acoustic, content, batch, generator), average_loss(content.average, batch)[0]
+
+
+def jittered(batch: Batch, spread: float, generator: torch.Generator) -> Batch:
+    """The batch with its voiced phones' pitch codes moved by noise: the semantic model's are never quite right.
+
+    spread: standard deviation of the noise in codes, before it is rounded.
+    """
+    noise = (spread * torch.randn(batch.pitch.shape, generator=generator)).round().long()
+    moved = (batch.pitch + noise).clamp(1, PITCHES - 1)
+    return replace(batch, pitch=torch.where(batch.pitch > 0, moved, 0))
 
 
 @torch.no_grad()
@@ -93,6 +106,7 @@ def work(rank: int, args: argparse.Namespace) -> None:
     while not trainer.done:
         for batch in corpus.batches("train", args.frames, order):
             model.train()
+            batch = jittered(batch, args.jitter, generator)
             with torch.autocast(args.device, torch.bfloat16, enabled=args.bfloat16):
                 flow, average = losses_of(model, batch.to(args.device), generator)
             trainer.update(flow + args.weight * average, between=lambda: average_gradients(model))
@@ -120,6 +134,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--rate", type=float, default=4e-4)
     parser.add_argument("--weight", type=float, default=0.5, help="of the average mel's loss beside the diffusion's")
+    parser.add_argument("--jitter", type=float, default=0.5, help="of pitch codes while training, in codes")
     parser.add_argument("--frames", type=int, default=4000, help="mel frames in a batch before cropping")
     parser.add_argument("--bfloat16", action="store_true", help="faster where the processor has units for it")
     add_options(parser, port=29518)

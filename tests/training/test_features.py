@@ -1,10 +1,12 @@
 """Features of the training corpus: where sounds begin and end, and what a training step sees of them."""
 
+import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "training"))
@@ -112,3 +114,45 @@ def test_training_resumes_where_it_stopped(tmp_path: Path) -> None:
     torch.testing.assert_close(other.model.weight, model.weight)
     torch.testing.assert_close(other.average.weight, trainer.average.weight)
     assert losses[-1] < losses[0]
+
+
+def corpus_of(folder: Path, prefix: str, level: float) -> Path:
+    """A corpus of two utterances of noise at `level`, one of each of two speakers."""
+    (folder / "wavs").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    lines = []
+    for speaker in ("a", "b"):
+        name = f"{prefix}_{speaker}"
+        soundfile.write(folder / "wavs" / f"{name}.wav", level * rng.standard_normal(33_075), 22_050, subtype="FLOAT")
+        lines.append({"id": name, "split": "train", "speaker": speaker, "file": f"wavs/{name}.wav"} | ENTRY)
+    (folder / "manifest.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
+    return folder
+
+
+def test_further_corpora_are_packed_beside_the_first_at_its_gains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyworld")
+    monkeypatch.setattr(features, "GAIN_FILES", 1)
+    first, further = corpus_of(tmp_path / "first", "c", 0.1), corpus_of(tmp_path / "further", "d", 0.05)
+
+    def packed_from(*corpora: Path) -> dict[str, np.ndarray]:
+        arguments = ["features.py", "--jobs", "1", "--out", str(tmp_path / "out"), "--corpus", *map(str, corpora)]
+        monkeypatch.setattr(sys, "argv", arguments)
+        features.main()
+        return dict(np.load(tmp_path / "out" / "features.npz"))
+
+    alone, both = packed_from(first), packed_from(first, further)
+    assert both["id"].tolist() == ["c_a", "c_b", "d_a", "d_b"]
+    for name in ("mel", "symbol", "duration"):
+        np.testing.assert_array_equal(both[name][: len(alone[name])], alone[name])
+    np.testing.assert_array_equal(both["gains"], alone["gains"])
+    mel, starts = both["mel"].astype(np.float32), both["frame_start"]
+    quieter = mel[: starts[1]].mean() - mel[starts[2] : starts[3]].mean()
+    assert quieter == pytest.approx(np.log(2), abs=0.02)  # natural-log mels: the further corpus keeps its own level
+
+
+def test_a_corpus_given_twice_is_told(tmp_path: Path) -> None:
+    first = corpus_of(tmp_path / "first", "c", 0.1)
+    with pytest.raises(SystemExit, match="c_a and 1 more stand twice"):
+        features.manifest([first, first])

@@ -1,0 +1,83 @@
+"""Going on with all parts of the acoustic stage together."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "training"))
+
+train_joint = pytest.importorskip("train_joint")
+batches = pytest.importorskip("batches")
+features = pytest.importorskip("features")
+
+VOICES = ("zf_xiaobei", "zf_xiaoxiao", "zm_yunjian", "zm_yunxi")
+
+
+@pytest.fixture
+def corpus(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    rows = []
+    for k, name in enumerate(VOICES):
+        durations = rng.integers(2, 9, 12)
+        mel = 3 + rng.normal(size=(durations.sum(), 80))
+        codes = {"symbol": rng.integers(1, 40, 12), "tone": rng.integers(0, 6, 12), "place": rng.integers(0, 4, 12)}
+        pitch = {"log_f0": rng.normal(5, 0.2, 12), "voiced": rng.integers(0, 2, 12)}
+        about = {"id": f"u{k}", "split": "train", "speaker": name, "mel": mel, "duration": durations}
+        rows.append(about | codes | pitch)
+    np.savez(tmp_path / "features.npz", **features.pack(rows))
+    return batches.Corpus(tmp_path)
+
+
+@pytest.fixture
+def one_thread():
+    """So small a batch is slower on several."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_the_corpus_is_scaled_as_the_weights_know_it(corpus):
+    before = corpus.mean.clone()
+    joint = train_joint.bundled(corpus, Path("data/voices"))
+    torch.testing.assert_close(corpus.mean, joint.acoustic.mean)
+    torch.testing.assert_close(corpus.std, joint.acoustic.std)
+    assert (corpus.mean - before).abs().max() > 1  # this one's own scale is another
+    raw = torch.from_numpy(corpus.raw["mel"][corpus.frame_slices("train")[0]].astype(np.float32)).T
+    torch.testing.assert_close(corpus.mel(0) * joint.acoustic.std[:, None] + joint.acoustic.mean[:, None], raw)
+
+
+def test_a_style_is_the_voice_of_the_corpus_row(corpus):
+    joint = train_joint.bundled(corpus, Path("data/voices"))
+    model, config, _ = train_joint.load_model(Path("data/voices"))
+    for row, name in enumerate(corpus.voices):
+        bundled = model.acoustic_styles[config.voices.index(name.split("_")[1])]
+        torch.testing.assert_close(joint.styles.weight[row].detach(), bundled)
+
+
+def test_jitter_moves_voiced_codes_a_little_and_leaves_the_others(corpus):
+    batch = corpus.batch([0, 1, 2, 3])
+    moved = train_joint.jittered(batch, 0.5, torch.Generator().manual_seed(0))
+    assert torch.equal(moved.pitch == 0, batch.pitch == 0)
+    assert 0 < (moved.pitch != batch.pitch).float().mean() < 0.6
+    assert (moved.pitch - batch.pitch).abs().max() <= 3
+    assert torch.equal(train_joint.jittered(batch, 0.0, torch.Generator()).pitch, batch.pitch)
+
+
+def test_a_step_of_training_lowers_its_loss(corpus, one_thread):
+    torch.manual_seed(0)
+    joint = train_joint.bundled(corpus, Path("data/voices")).requires_grad_(True)
+    batch = corpus.batch([0, 1, 2, 3])
+    optimizer = torch.optim.AdamW(joint.parameters(), lr=3e-4)
+    losses = []
+    for _ in range(6):
+        flow, average = train_joint.losses_of(joint, batch, torch.Generator().manual_seed(0))
+        optimizer.zero_grad()
+        (flow + 0.5 * average).backward()
+        optimizer.step()
+        losses.append(float((flow + 0.5 * average).detach()))
+    assert losses[-1] < 0.9 * losses[0]
+    assert joint.styles.weight.grad.abs().sum() > 0  # voices learn too
