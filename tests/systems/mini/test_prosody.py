@@ -1,5 +1,6 @@
 """Emotion as prosody: what is asked for, what reaches the codes, what a clip tells, and what the sound then does."""
 
+import json
 import math
 
 import numpy as np
@@ -11,11 +12,12 @@ from hypothesis import strategies as st
 
 from tts_lab.audio.pitch import fundamental, nuclei
 from tts_lab.errors import VoiceError
+from tts_lab.paths import data_dir
 from tts_lab.pipeline import say
 from tts_lab.recipe import Recipe
 from tts_lab.systems import load_system
 from tts_lab.systems.mini.codes import PITCHES
-from tts_lab.systems.mini.prosody import EMOTIONS, NEUTRAL, Habits, Prosody, blended, heard, imitated
+from tts_lab.systems.mini.prosody import CODES, EMOTIONS, HEARD, NEUTRAL, Habits, Prosody, blended, heard, imitated
 from tts_lab.types import Request
 
 QUICK = Recipe(steps=2)
@@ -85,6 +87,12 @@ def test_codes_move_further_than_the_range_that_is_to_be_heard():
     assert width(1.28) == 24
     assert width(0.6) == 4  # 2.4 codes either way
     assert width(9.0) == width(1.41) == 32
+
+
+def test_the_table_of_what_is_heard_is_what_was_measured():
+    measured = json.loads((data_dir() / "measured" / "pitch_range.json").read_text(encoding="utf-8"))
+    assert measured["codes"] == list(CODES)
+    assert measured["heard"] == pytest.approx(HEARD, abs=0.1)
 
 
 def test_no_movement_leaves_codes_alone():
