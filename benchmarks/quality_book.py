@@ -14,10 +14,11 @@ from environment import command, environment, today, write_json
 from tts_lab.errors import LabError
 from tts_lab.experiments import quality
 from tts_lab.experiments.quality import Row, Sentence
-from tts_lab.experiments.quality_table import number_format
+from tts_lab.experiments.quality_table import number_format, vocoder_of
 from tts_lab.experiments.teacher import MEASURES, Teacher
 from tts_lab.paths import voices_dir
 from tts_lab.recipe import Recipe, choices
+from tts_lab.systems.mini.checkpoint import FILE, VOCODER, sha256
 
 WHAT = (
     "How well the bundled voice is understood and how good it sounds: "
@@ -73,7 +74,7 @@ class Book:
         return sorted(
             self._entries.values(),
             key=lambda e: (
-                order.get(e["name"], 0),
+                order.get(e["name"].split(",")[0], 0),
                 *_way(e),
                 e.get("evaluations", 0) > 1 and e["guidance"],
                 e.get("evaluations", 0),
@@ -93,28 +94,32 @@ class Book:
 
 
 def voice_digest() -> str:
-    """Hash of the bundled voice's files: figures belong to the weights that they were measured on."""
+    """Hash of the bundled voice: figures belong to the weights that they were measured on."""
+    return sha256(voices_dir() / FILE)
 
-    digest = hashlib.sha256()
-    for path in sorted(p for p in voices_dir().iterdir() if p.suffix == ".safetensors"):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+
+def vocoder_setting(recipe: Recipe) -> Entry:
+    """What a setting says of its vocoder: nothing of the usual one, name and hash of the one that was taught here."""
+    return {} if recipe.vocoder == Recipe().vocoder else {
+        "vocoder": recipe.vocoder, "vocoder_weights": sha256(voices_dir() / VOCODER),
+    }  # fmt: skip
 
 
 def name_of(count: int, recipe: Recipe) -> str:
-    """Evaluations, and what differs from the default recipe's solver, schedule and format."""
-    plain = (Recipe().solver, Recipe().schedule, "fp32")
-    own = (recipe.solver, recipe.schedule, number_format(recipe.to_dict()))
+    """Evaluations, and what differs from the default recipe's solver, schedule, format and vocoder."""
+    plain = (Recipe().solver, Recipe().schedule, "fp32", f"{Recipe().vocoder} vocoder")
+    own = (recipe.solver, recipe.schedule, number_format(recipe.to_dict()), f"{recipe.vocoder} vocoder")
     return ", ".join(
         (f"{count} evaluation{'s' if count > 1 else ''}", *(o for o, p in zip(own, plain, strict=True) if o != p))
     )
 
 
-def _way(entry: Entry) -> tuple[bool, int, int]:
-    """Where schedule (the default's first), solver and format come in the tables."""
+def _way(entry: Entry) -> tuple[int, bool, int, int]:
+    """Where vocoder, schedule (the default's first), solver and format come in the tables."""
     recipe = entry.get("recipe") or Recipe().to_dict()
     formats = [*FORMATS, *choices("precision")]
     return (
+        choices("vocoder").index(vocoder_of(entry.get("recipe") or entry)),
         recipe["schedule"] != Recipe().schedule and recipe["steps"] > 1,
         choices("solver").index(recipe["solver"]),
         formats.index(number_format(recipe)),
@@ -137,7 +142,11 @@ def filled(entry: Entry) -> Entry:
 
 
 def _setting(entry: Entry) -> Entry:
-    return {k: v for k, v in entry.items() if k in ("evaluations", "guidance", "seed", "recipe")}
+    return {
+        k: v
+        for k, v in entry.items()
+        if k in ("evaluations", "guidance", "seed", "recipe", "vocoder", "vocoder_weights")
+    }
 
 
 def digest(data: Any) -> str:

@@ -25,7 +25,7 @@ import validate_memory
 import workbench
 from environment import ROOT
 from speed import speeds
-from tts_lab.experiments.quality_table import by_settings, by_voices, by_ways, markdown, only_steps
+from tts_lab.experiments.quality_table import by_settings, by_voices, by_ways, markdown, only_steps, vocoder_of
 
 DOCUMENTS = tuple(ROOT / name for name in ("README.md", "data/voices/README.md", "docs/memory.md", "docs/levers.md"))
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -69,7 +69,8 @@ def table(name: str) -> str:
     if name == "quality_ways":
         return markdown(by_ways(settings))
     if name == "voice_quality":
-        return markdown(by_settings([*only_steps(settings), *only_steps(settings, precision="bf16")]))
+        small = [s for s in settings if vocoder_of(s.get("recipe") or s) == "small"]
+        return markdown(by_settings([*only_steps(settings), *only_steps(settings, precision="bf16"), *small]))
     settings = only_steps(settings)
     if name == "voices":
         return markdown(by_voices(next(s["figures"] for s in settings if s.get("evaluations") == CARD_EVALUATIONS)))

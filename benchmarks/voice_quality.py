@@ -29,12 +29,25 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from environment import ROOT, command, counts, environment, positive, today, write_json
-from quality_book import FORMATS, LEFT_OUT, Book, Heard, Produce, digest, entry_of, name_of, progress, voice_digest
+from quality_book import (
+    FORMATS,
+    LEFT_OUT,
+    Book,
+    Heard,
+    Produce,
+    digest,
+    entry_of,
+    name_of,
+    progress,
+    vocoder_setting,
+    voice_digest,
+)
 from tts_lab.errors import LabError
 from tts_lab.experiments import judges as judging
 from tts_lab.experiments import quality
@@ -91,12 +104,12 @@ def score_voice(args: argparse.Namespace) -> None:
     origin = {"voice": voice_digest(), "sentences": digest(sorted(s.id for s in sentences)), **judging.versions()}
     book = Book(out, origin, again=args.again, teacher=teacher)
     quality.speak(system, sentences[0], next(iter(recipes.values())))  # warm-up: dictionaries, kernels
-    for name, produce in _teacher(teacher, system) if teacher else ():
-        book.measure(name, {}, sentences, judges, produce)
+    for name, setting, produce in _teacher(teacher, system, args) if teacher else ():
+        book.measure(name, setting, sentences, judges, produce)
     for name, recipe in recipes.items():
         count = recipe.evaluations_per_chunk
         setting = {"evaluations": count, "guidance": recipe.guidance, "seed": args.seed, "recipe": recipe.to_dict()}
-        book.measure(name, setting, sentences, judges, _speaking(system, recipe, args.seed))
+        book.measure(name, setting | vocoder_setting(recipe), sentences, judges, _speaking(system, recipe, args.seed))
     print(markdown(by_settings(book.entries())), markdown(by_ways(book.entries())), sep="\n\n")
     print(f"\nEvery row is in {out}." if out else "\nNot written: name a file with --out to keep the rows.")
 
@@ -136,27 +149,29 @@ def ways(args: argparse.Namespace) -> dict[str, Recipe]:
     grids = [own, (SOLVERS, (plain.schedule,), tuple(FORMATS), GRID)] if args.grid else [own]
     found: dict[str, Recipe] = {}
     for solvers, schedules, formats, numbers in grids:
-        for solver, schedule, name in product(solvers, schedules, formats):
-            base = _base(args).replace(solver=solver, schedule=schedule, **FORMATS[name])
+        for vocoder, solver, schedule, name in product(args.vocoder, solvers, schedules, formats):
+            base = _base(args).replace(vocoder=vocoder, solver=solver, schedule=schedule, **FORMATS[name])
             rungs = quality.ladder(numbers, base)
             whole = {n: r if r.steps > 1 else r.replace(schedule=plain.schedule) for n, r in rungs.items()}
             found |= {name_of(count, recipe): recipe for count, recipe in whole.items()}
     return found
 
 
-def _teacher(teacher: Teacher, system: Any) -> Iterator[tuple[str, Produce]]:
-    """The corpus's own recordings, as they are and through the vocoder alone."""
+def _teacher(teacher: Teacher, system: Any, args: argparse.Namespace) -> Iterator[tuple[str, dict[str, str], Produce]]:
+    """The corpus's own recordings, as they are and through each vocoder alone."""
 
     def own(sentence: Sentence) -> Heard:
         samples, rate = teacher.recording(sentence)
         return samples, rate, {}, teacher.tones(sentence, samples, rate)
 
-    def copied(sentence: Sentence) -> Heard:
-        samples, rate = quality.copy_synthesis(system, sentence, *teacher.recording(sentence))
+    def copied(recipe: Recipe, sentence: Sentence) -> Heard:
+        samples, rate = quality.copy_synthesis(system, sentence, *teacher.recording(sentence), recipe)
         return samples, rate, {}, teacher.tones(sentence, samples, rate)
 
-    yield "teacher", own
-    yield "copy synthesis", copied
+    yield "teacher", {}, own
+    for recipe in (Recipe(vocoder=name) for name in args.vocoder):
+        other = "" if recipe.vocoder == Recipe().vocoder else f", {recipe.vocoder} vocoder"
+        yield f"copy synthesis{other}", vocoder_setting(recipe), partial(copied, recipe)
 
 
 def _speaking(system: Any, recipe: Recipe, seed: int) -> Produce:
@@ -213,6 +228,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--formats", type=_list(FORMATS), default=("fp32",), help="fp32, bf16, int8, with commas between")
     add("--grid", action="store_true", help="4, 8 and 16 evaluations by each solver in each format as well")
     add("--schedule", type=_list(choices("schedule")), help="leap, sway or uniform, with commas between")
+    add("--vocoder", type=_list(choices("vocoder")), default=(Recipe().vocoder,), help="universal, small, or both")
     add("--temperature", type=float, help="of the semantic model's draws")
     add("--seed", type=int, default=0)
     add("--sentences", type=positive, help="so many, spread over the voices")

@@ -30,7 +30,7 @@ SILENT: dict[Move, float] = {
 HEARD: tuple[Move, ...] = (
     ("steps", 3), ("solver", "midpoint"), ("solver", "heun"), ("schedule", "sway"), ("guidance", 0.0),
     ("temperature", 0.0), ("beams", 2), ("precision", "bf16"), ("precision", "fp16"), ("quantisation", "int8"),
-    ("quantisation", "fp8"), ("cache", "int8"), ("max_chars", 10), ("crossfade_ms", 5.0),
+    ("quantisation", "fp8"), ("cache", "int8"), ("vocoder", "small"), ("max_chars", 10), ("crossfade_ms", 5.0),
 )  # fmt: skip
 HALF = {"bf16": 0.1, "fp16": 0.01}  # relative error of what rounds in another order in these formats
 

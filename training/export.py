@@ -2,8 +2,8 @@
 
     python training/export.py --corpus corpus --runs runs --out data/voices
 
-Runs: `semantic`, `speaker`, and `joint` or else `acoustic`. The corpus tells each voice's habits; without
-it these stay too.
+Runs: `semantic`, `speaker`, `joint` or else `acoustic`, and `vocoder`, which has a file of its own. The corpus tells
+each voice's habits; without it these stay too.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from pathlib import Path
 import soundfile
 import torch
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from tts_lab.audio.mel import MEL_22K
-from tts_lab.systems.mini.checkpoint import FILE, MANNERS, MiniModel, Voice, save
+from tts_lab.nn.source_filter import SourceFilter
+from tts_lab.systems.mini.checkpoint import FILE, MANNERS, MiniModel, Voice, save, save_vocoder
 from tts_lab.systems.mini.config import MiniConfig
 from tts_lab.systems.mini.prosody import heard
 
@@ -110,6 +111,14 @@ def main() -> None:
     if args.corpus:
         model.habits.copy_(torch.tensor([habits_of(args.corpus, name) for name in ORDER]))
     path = save(model, config, [VOICES[name] for name in ORDER], MADE_BY, args.out)
+    said(path, model)
+    if (args.runs / "vocoder").exists():
+        vocoder = SourceFilter()
+        vocoder.load_state_dict(averages(args.runs / "vocoder"), strict=True)
+        said(save_vocoder(vocoder, MADE_BY, args.out), vocoder)
+
+
+def said(path: Path, model: nn.Module) -> None:
     print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB, {sum(p.numel() for p in model.parameters()):,} parameters")
 
 

@@ -50,6 +50,10 @@ LEVERS: dict[str, tuple[Check, str]] = {
         "what leaves the device: nothing, what only a reference clip needs, every idle stage, or every idle layer; "
         "with disk, layers wait in a file",
     ),
+    "vocoder": (
+        one_of("universal", "small"),
+        "mini's vocoder: HiFi-GAN V1 universal, or a small one of pulses and noise that was taught here",
+    ),
     "tile": (whole(0, 8192), "mel frames that the vocoder takes at once, with an exact overlap; 0 takes all"),
     "crossfade_ms": (real(0, 500), "overlap of neighbouring pieces of speech, in milliseconds"),
 }
@@ -93,6 +97,7 @@ class Recipe:
     cache: str = "static"
     checkpointing: bool = False
     offload: str = "none"
+    vocoder: str = "universal"
     tile: int = 0
     crossfade_ms: float = 20.0
 

@@ -186,15 +186,16 @@ def test_a_streaming_stage_sends_the_others_away() -> None:
 
 
 def test_mini_on_meta_equals_the_cpu_event_for_event() -> None:
+    from tts_lab.nn.source_filter import SourceFilterSizes
     from tts_lab.recipe import Recipe
     from tts_lab.systems.mini.config import DiTConfig, EncoderConfig, MiniConfig, SemanticConfig
-    from tts_lab.systems.mini.lengths import trace_mini
+    from tts_lab.systems.mini.lengths import VocoderSizes, trace_mini
 
     tiny = MiniConfig(("a", "b"), 8, 80, EncoderConfig(16, 2, 2, 16, 1), DiTConfig(16, 2, 3, 16),
                       SemanticConfig(16, 2, 2, 16))  # fmt: skip
     logs = [
         trace_mini(Recipe(steps=2, offload="layers", precision="fp16"), ((3, 7), (2, 9)), Tracer(device), tiny,
-                   HiFiGANSizes(channels=32))
+                   VocoderSizes(SourceFilterSizes(width=16, inner=24, layers=2), HiFiGANSizes(channels=32)))
         for device in ("meta", "cpu")
     ]  # fmt: skip
     assert_same(*logs)

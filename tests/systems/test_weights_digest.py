@@ -12,7 +12,11 @@ from tts_lab.systems.digest import weights_digest, weights_files
 
 
 def test_the_bundled_voice_and_its_vocoder_count() -> None:
-    assert [path.name for path in weights_files("mini")] == ["mini.safetensors", "generator_universal.pth.tar"]
+    assert [path.name for path in weights_files("mini")] == [
+        "mini.safetensors",
+        "vocoder.safetensors",
+        "generator_universal.pth.tar",
+    ]
     assert len(weights_digest("mini")) == 16
     assert weights_digest("mini") == weights_digest("mini")
 

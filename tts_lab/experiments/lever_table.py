@@ -31,6 +31,7 @@ MOVES: tuple[tuple[str, Any], ...] = (
     ("max_chars", 60), ("max_chars", 30), ("guidance_mode", "sequential"), ("guidance_mode", "alternate"),
     ("guidance", 0.0), ("steps", 100), ("steps", 8), ("solver", "midpoint"), ("solver", "heun"), ("solver", "adams"),
     ("schedule", "sway"), ("schedule", "leap"), ("temperature", 0.0), ("checkpointing", True), ("crossfade_ms", 50.0),
+    ("vocoder", "small"),
 )  # fmt: skip
 # What is moved on mini instead, whose pieces are shorter and whose default is another.
 ON_MINI = {

@@ -172,7 +172,9 @@ def cost_of(speech: Speech) -> dict[str, float]:
     return {name: round(seconds, 4) for name, seconds in cost.items()}
 
 
-def copy_synthesis(system: System, sentence: Sentence, samples: Tensor, rate: int) -> tuple[Tensor, int]:
+def copy_synthesis(
+    system: System, sentence: Sentence, samples: Tensor, rate: int, recipe: Recipe | None = None
+) -> tuple[Tensor, int]:
     """A recording's mel through the system's vocoder: the best that any acoustic model in front of it could do.
 
     samples: (s,) at `rate` Hz. The system must use the 22.05 kHz mel.
@@ -180,7 +182,7 @@ def copy_synthesis(system: System, sentence: Sentence, samples: Tensor, rate: in
     values = log_mel(resample(samples, rate, MEL_22K.sample_rate), MEL_22K)
     semantic = Semantic(Chunk(sentence.text, 0, 0), (), (), values.shape[-1])
     with torch.inference_mode():
-        wave = system.vocoder(Mel(values, MEL_22K.sample_rate, MEL_22K.hop_length, 0, semantic), Recipe())
+        wave = system.vocoder(Mel(values, MEL_22K.sample_rate, MEL_22K.hop_length, 0, semantic), recipe or Recipe())
     return wave.samples[0], wave.sample_rate
 
 

@@ -33,8 +33,19 @@ def by_ways(entries: Sequence[Mapping[str, Any]]) -> Table:
     for entry in entries:
         figures = entry["figures"]["all"]
         way = _way(entry["recipe"]) if "recipe" in entry else ("", "", "")
-        rows.append((entry["name"].split(",")[0], *way, *_judged(figures), *_further(figures)))
+        rows.append((entry["name"].split(",")[0] + _by(entry), *way, *_judged(figures), *_further(figures)))
     return header, rows
+
+
+def _by(entry: Mapping[str, Any]) -> str:
+    """Which vocoder spoke, where it was not the usual one."""
+    other = vocoder_of(entry.get("recipe") or entry)
+    return "" if other == Recipe().vocoder else f", {other} vocoder"
+
+
+def vocoder_of(recipe: Mapping[str, Any]) -> str:
+    """Recipes of old had no such lever."""
+    return str(recipe.get("vocoder", Recipe().vocoder))
 
 
 def _way(recipe: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -52,13 +63,14 @@ def only_steps(entries: Sequence[Mapping[str, Any]], **levers: Any) -> list[Mapp
     """Those that differ from the lab's default, or from it with other levers, in the number of evaluations alone; and
     the teacher's where no lever is another. A single step belongs to every schedule."""
     base = Recipe(**levers)
-    return [e for e in entries if (_is_plain(e, base) if "recipe" in e else base == Recipe())]
+    others = base == Recipe()
+    return [e for e in entries if (_is_plain(e, base) if "recipe" in e else others and "vocoder" not in e)]
 
 
 def _is_plain(entry: Mapping[str, Any], base: Recipe) -> bool:
     recipe = entry["recipe"]
     same = recipe["solver"] == base.solver and (recipe["steps"] == 1 or recipe["schedule"] == base.schedule)
-    same = same and number_format(recipe) == base.precision
+    same = same and number_format(recipe) == base.precision and vocoder_of(recipe) == base.vocoder
     return same and entry["guidance"] in ((base.guidance,) if entry["evaluations"] > 1 else (0.0, base.guidance))
 
 

@@ -1,7 +1,8 @@
 """What is known of a recipe's sound: measured figures, floors under them, and what has not been measured.
 
-Only `mini` has figures (`data/measured/quality-mini.json`): for numbers of evaluations, solvers, guidance and number
-formats, with pieces as long as it was taught. Of every other lever the lab knows only whether it can touch the sound.
+Only `mini` has figures (`data/measured/quality-mini.json`): for numbers of evaluations, solvers, guidance, number
+formats and vocoders, with pieces as long as it was taught. Of every other lever the lab knows only whether it can touch
+the sound.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from tts_lab.recipe import PRESETS, Recipe
 
 MEASURED = {"mini": "quality-mini.json"}
 SOLVING = ("steps", "solver", "schedule", "guidance")  # how the acoustic model is run
-MEASURED_LEVERS = (*SOLVING, "precision", "quantisation")  # in which the measured settings differ
+MEASURED_LEVERS = (*SOLVING, "precision", "quantisation", "vocoder")  # in which the measured settings differ
 SOUND = (
     *SOLVING,
     "temperature",
     "beams",
     "precision",
     "quantisation",
+    "vocoder",
     "max_chars",
 )  # all that can touch the sound
 REFERENCES = {"mini": "default", "indextts2": "as-released", "indextts2-public": "as-released"}

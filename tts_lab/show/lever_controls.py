@@ -18,7 +18,7 @@ SLIDERS: dict[str, tuple[float, float, float]] = {  # lever -> lowest, highest, 
 NUMBERS: dict[str, tuple[int, ...]] = {"tile": (0, 64, 256), "beams": (1, 2, 3, 4)}  # that are chosen from a few
 SHOWN = (
     "steps", "guidance", "max_chars", "solver", "schedule", "guidance_mode", "precision", "quantisation", "offload",
-    "cache", "tile", "beams",
+    "cache", "tile", "vocoder", "beams",
 )  # fmt: skip
 
 

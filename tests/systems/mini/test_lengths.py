@@ -11,14 +11,16 @@ from tts_lab.errors import LabError
 from tts_lab.memory.events import EventLog
 from tts_lab.memory.tracer import Tracer
 from tts_lab.nn.hifigan import HiFiGAN, HiFiGANSizes
+from tts_lab.nn.source_filter import SourceFilter, SourceFilterSizes
 from tts_lab.recipe import PRESETS, Recipe
 from tts_lab.systems.mini.checkpoint import MiniModel
 from tts_lab.systems.mini.config import DiTConfig, EncoderConfig, MiniConfig, SemanticConfig
-from tts_lab.systems.mini.lengths import Lengths, trace_mini
+from tts_lab.systems.mini.lengths import Lengths, VocoderSizes, trace_mini
 
 TINY = MiniConfig(("a", "b"), 8, 80, EncoderConfig(16, 2, 1, 16, 1), DiTConfig(16, 2, 2, 16),
                   SemanticConfig(16, 2, 1, 16))  # fmt: skip
-VOCODER = HiFiGANSizes(channels=32)
+SMALL = SourceFilterSizes(width=16, inner=24, layers=2, pitch_width=16, pitch_layers=1)
+VOCODER = VocoderSizes(SMALL, HiFiGANSizes(channels=32))
 
 
 def log(recipe: Recipe, device: str = "meta", pieces: tuple[tuple[int, int], ...] = ((3, 7), (2, 9))) -> EventLog:
@@ -35,6 +37,7 @@ def acoustic_peak(log: EventLog) -> int:
     [
         {}, {"guidance": 0.0}, {"guidance_mode": "sequential"},
         {"guidance_mode": "alternate", "solver": "adams"}, {"attention": "math"}, {"cache": "growing"},
+        {"vocoder": "small"}, {"vocoder": "small", "tile": 4}, {"vocoder": "small", "precision": "bf16"},
         {"solver": "midpoint"}, {"temperature": 0.0}, {"offload": "stage"}, {"precision": "fp16"},
         {"precision": "bf16", "offload": "stage", "cache": "growing", "solver": "heun", "guidance_mode": "sequential"},
     ],
@@ -53,7 +56,7 @@ def test_every_preset_on_meta_equals_the_cpu(name: str) -> None:
 
 
 def test_on_the_card_are_the_stages_and_nothing_of_their_originals() -> None:
-    model, vocoder = MiniModel(TINY), HiFiGAN(VOCODER)
+    model, vocoder = MiniModel(TINY), HiFiGAN(VOCODER.universal)
     stages = (model.semantic, model.acoustic, vocoder)
     tensors = [t for stage in stages for t in (*stage.parameters(), *stage.buffers())]
     traced = log(Recipe(steps=2))
@@ -76,6 +79,17 @@ def test_levers_do_to_memory_what_they_say() -> None:
     assert math > fused + 2 * 2 * 500**2 * 4  # batch x heads x patches^2 scores, at least
     kernels = log(Recipe(steps=1, precision="fp16")).meta["attention"]
     assert set(kernels) == {"_scaled_dot_product_flash_attention"}
+
+
+def test_only_the_vocoder_that_speaks_is_on_the_card_and_its_fourier_matrix_stays_in_float32() -> None:
+    small, universal = SourceFilter(VOCODER.small), HiFiGAN(VOCODER.universal)
+    size = lambda tensors: sum(t.nbytes for t in tensors)  # noqa: E731
+    weights = {v: log(Recipe(steps=1, vocoder=v)).bytes_of("weight") for v in ("small", "universal")}
+    own = size((*small.parameters(), *small.buffers()))
+    assert weights["small"] - weights["universal"] == own - size(universal.parameters())
+    halved = log(Recipe(steps=1, vocoder="small", precision="fp16")).bytes_of("weight")
+    fixed = size(small.buffers())
+    assert halved == pytest.approx((weights["small"] - fixed) / 2 + fixed, rel=0.01)
 
 
 def test_the_log_says_what_was_traced() -> None:

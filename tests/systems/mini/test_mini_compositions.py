@@ -7,6 +7,7 @@ import torch
 
 from compositions import BASE, SILENT, Bench, Move, heard_pairs, name_of, pairs, test_moves_cover_every_lever  # noqa: F401
 from tts_lab.nn.hifigan import HiFiGAN, HiFiGANSizes
+from tts_lab.nn.source_filter import SourceFilter, SourceFilterSizes
 from tts_lab.systems.mini.checkpoint import MiniModel, Voice
 from tts_lab.systems.mini.config import DiTConfig, EncoderConfig, MiniConfig, SemanticConfig
 from tts_lab.systems.mini.stages import Mini
@@ -25,16 +26,18 @@ def missing(move: Move) -> bool:
 @pytest.fixture(scope="module")
 def bench() -> Bench:
     torch.manual_seed(0)
-    model, vocoder = MiniModel(TINY).eval(), HiFiGAN(HiFiGANSizes(channels=16)).eval()
-    for parameter in (*model.parameters(), *vocoder.parameters()):
+    sizes = SourceFilterSizes(width=32, inner=48, layers=2, pitch_width=16, pitch_layers=1)
+    model, small, universal = MiniModel(TINY), SourceFilter(sizes), HiFiGAN(HiFiGANSizes(channels=16))
+    for module in (model, small, universal):
+        module.eval().requires_grad_(False)
+    for parameter in (*model.parameters(), *small.parameters(), *universal.parameters()):
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.1)
+    small.pitch.out.bias[80] = 100  # an untrained reader's likeliest class is anybody's
     model.acoustic_styles.normal_()
     model.semantic_styles.normal_()
     voices = (Voice("a", "", "female"), Voice("b", "", "male"))
-    return Bench(
-        Mini(model.requires_grad_(False), vocoder.requires_grad_(False), voices), Request(TEXT, seed=3), missing
-    )
+    return Bench(Mini(model, small, universal, voices), Request(TEXT, seed=3), missing)
 
 
 @pytest.mark.parametrize("pair", pairs(), ids=name_of)

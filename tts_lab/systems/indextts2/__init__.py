@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 RANDOM = "random"
 
+LACKS = {"vocoder small": "IndexTTS-2 has one vocoder, BigVGAN v2"}
+
 
 def load(device: str = "cpu", weights: Path | str | None = None) -> System:
     """The system. weights: folder of the released files, by default the one that `tts-lab fetch` fills, or `random`.

@@ -22,7 +22,7 @@ from tts_lab.nn.attention import set_attention_kernel
 from tts_lab.nn.tiling import tiled
 from tts_lab.noise import noise
 from tts_lab.recipe import Recipe
-from tts_lab.systems.indextts2 import cfm
+from tts_lab.systems.indextts2 import LACKS, cfm
 from tts_lab.systems.indextts2.characters import Characters
 from tts_lab.systems.indextts2.config import EMOTIONS
 from tts_lab.systems.indextts2.emotion import blend, by_weights, emotion_rows, tempered
@@ -81,6 +81,8 @@ class IndexTTS2:
         found: tuple[str, ...] = (RANDOM_NOTE,) if self.parts.random else ()
         if recipe.evaluations_per_chunk < FEW_EVALUATIONS:
             found += (FEW_NOTE.format(recipe.evaluations_per_chunk),)
+        if recipe.vocoder == "small":
+            found += (f"vocoder small changes nothing: {LACKS['vocoder small']}.",)
         return found
 
     def split(self, request: Request, recipe: Recipe) -> Iterator[Chunk]:

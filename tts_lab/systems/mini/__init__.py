@@ -22,7 +22,7 @@ def load(device: str = "cpu", weights: Path | str | None = None) -> Mini:
     """The bundled system with its weights. Raises WeightsError where a file is missing or damaged, or others are
     named."""
     from tts_lab.paths import voices_dir
-    from tts_lab.systems.mini.checkpoint import load_model, load_vocoder
+    from tts_lab.systems.mini.checkpoint import load_model, load_small_vocoder, load_vocoder
     from tts_lab.systems.mini.stages import Mini
 
     if weights is not None:
@@ -31,15 +31,15 @@ def load(device: str = "cpu", weights: Path | str | None = None) -> Mini:
             "of released size with --system indextts2."
         )
     model, _, voices = load_model(voices_dir())
-    return Mini(model, load_vocoder(), voices, device)
+    return Mini(model, load_small_vocoder(voices_dir()), load_vocoder(), voices, device)
 
 
 def weights_files() -> tuple[Path, ...]:
     """The files that `load` reads weights from. Raises WeightsError where the vocoder's package is missing."""
     from tts_lab.paths import voices_dir
-    from tts_lab.systems.mini.checkpoint import FILE, vocoder_file
+    from tts_lab.systems.mini.checkpoint import FILE, VOCODER, vocoder_file
 
-    return (voices_dir() / FILE, vocoder_file())
+    return (voices_dir() / FILE, voices_dir() / VOCODER, vocoder_file())
 
 
 def run_lengths(recipe: Recipe, seconds: float, reference_seconds: float, meter: DeviceMeter) -> tuple[str, ...]:

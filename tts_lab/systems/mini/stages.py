@@ -20,6 +20,7 @@ from tts_lab.audio.reference import load_reference
 from tts_lab.levers.residency import Residency
 from tts_lab.nn.attention import set_attention_kernel
 from tts_lab.nn.hifigan import HiFiGAN
+from tts_lab.nn.source_filter import SourceFilter
 from tts_lab.nn.tiling import tiled
 from tts_lab.noise import noise
 from tts_lab.recipe import Recipe
@@ -39,18 +40,25 @@ TAUGHT_CHARS = 24  # about the longest utterance that the models were taught wit
 VOCODER_GAIN = 0.7  # nats: the vocoder was taught louder speech than ours and is given it (docs/LOG.md)
 TEMPERATURE = 0.4  # of the semantic model's draws, where the recipe leaves it to the system (docs/LOG.md)
 SEMANTIC_SALT = 0x5EED  # keeps the draws of prosody apart from the diffusion noise of the same chunk
+VOCODER_SALT = 0xB2EA  # and the vocoder's noise
 
 
 class Mini:
-    """The bundled system: phones -> prosody codes -> mel -> HiFi-GAN. Implements `tts_lab.types.System`."""
+    """The bundled system: phones -> prosody codes -> mel -> samples. Implements `tts_lab.types.System`.
+
+    small: the vocoder that was taught here; universal: HiFi-GAN V1, for the lever `vocoder`.
+    """
 
     name = "mini"
     sample_rate = MEL_22K.sample_rate
     emotions = tuple(EMOTIONS)
 
-    def __init__(self, model: MiniModel, vocoder: HiFiGAN, voices: tuple[Voice, ...], device: str = "cpu") -> None:
+    def __init__(
+        self, model: MiniModel, small: SourceFilter, universal: HiFiGAN, voices: tuple[Voice, ...],
+        device: str = "cpu",
+    ) -> None:  # fmt: skip
         self.model, self.labels, self.device = model, {v.name: v for v in voices}, device
-        self.hifigan, self.home = vocoder, Residency(device)
+        self.small, self.hifigan, self.home = small, universal, Residency(device)
 
     @property
     def voices(self) -> tuple[str, ...]:
@@ -169,11 +177,23 @@ class Mini:
         return Mel(values, self.sample_rate, MEL_22K.hop_length, calls, tokens)
 
     def vocoder(self, mel: Mel, recipe: Recipe) -> Wave:
+        """Pulses and noise through filters, or HiFi-GAN."""
+        samples = self._small(mel, recipe) if recipe.vocoder == "small" else self._universal(mel, recipe)
+        return Wave(samples.float(), self.sample_rate, mel)
+
+    def _universal(self, mel: Mel, recipe: Recipe) -> Tensor:
         with self._use(self.hifigan, recipe) as model:
             weight = next(model.parameters())
             values = (mel.values + VOCODER_GAIN).to(weight.device, weight.dtype)
             samples = tiled(model, values, recipe.tile) if recipe.tile else model(values)
-        return Wave(samples.float() / math.exp(VOCODER_GAIN), self.sample_rate, mel)
+        return samples.float() / math.exp(VOCODER_GAIN)
+
+    def _small(self, mel: Mel, recipe: Recipe) -> Tensor:
+        shape = (1, MEL_22K.hop_length, mel.values.shape[2])
+        hiss = noise(shape, mel.semantic.chunk.seed ^ VOCODER_SALT, self.device)
+        with self._use(self.small, recipe) as model:
+            source = model.source(mel.values.to(self.device), hiss)
+            return tiled(model, source, recipe.tile) if recipe.tile else model(source)
 
     @contextmanager
     def _use(self, module: M, recipe: Recipe) -> Iterator[M]:

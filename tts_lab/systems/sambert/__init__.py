@@ -19,6 +19,7 @@ LACKS = {
     **dict.fromkeys(("steps", "solver", "schedule", "guidance", "guidance_mode"), _ONE_PASS),
     **dict.fromkeys(("temperature", "beams"), _NO_DRAWS),
     "cache": "sambert's caches are as long as a band, whatever the text",
+    "vocoder small": "each of sambert's voices has one vocoder",
     "offload voice": "sambert has no part that only a reference clip needs",
     "offload layers": _SMALL,
     "offload disk": _SMALL,

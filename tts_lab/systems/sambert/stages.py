@@ -137,6 +137,8 @@ class SambertHiFiGAN:
                 f"{', '.join(moved)} {verb} nothing: sambert writes its mel in one pass, without diffusion, guidance, "
                 "draws or a search, and its caches are as long as a band."
             )
+        if recipe.vocoder == "small":
+            found.append(f"vocoder small changes nothing: {LACKS['vocoder small']}.")
         if recipe.offload == "voice":
             found.append("offload voice changes nothing: sambert has no part that only a reference clip needs.")
         if recipe.offload in ("layers", "disk"):
