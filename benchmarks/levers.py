@@ -21,10 +21,10 @@ from tts_lab.experiments.vram import REFERENCE_SECONDS, SECONDS
 
 RESULT = ROOT / "data" / "measured" / "levers.json"
 ACTS_ON = {
-    "precision": "all", "quantisation": "all", "offload": "all", "tile": "vocoder", "cache": "semantic",
-    "beams": "semantic", "temperature": "semantic", "attention": "acoustic", "guidance_mode": "acoustic",
-    "guidance": "acoustic", "steps": "acoustic", "solver": "acoustic", "schedule": "acoustic", "max_chars": "all",
-    "checkpointing": "acoustic", "crossfade_ms": "all",
+    "precision": "all", "quantisation": "all", "offload": "all", "tile": "vocoder", "vocoder": "vocoder",
+    "cache": "semantic", "beams": "semantic", "temperature": "semantic", "attention": "acoustic",
+    "guidance_mode": "acoustic", "guidance": "acoustic", "steps": "acoustic", "solver": "acoustic",
+    "schedule": "acoustic", "max_chars": "all", "checkpointing": "acoustic", "crossfade_ms": "all",
 }  # fmt: skip
 
 
