@@ -87,7 +87,7 @@ class Book:
             if book["origin"] != self.origin:
                 print(f"{path} was measured on another voice, other sentences or judges: anew.", file=sys.stderr)
                 return {}
-            entries = [filled(entry) for entry in book["settings"]]
+            entries = [filled(entry) for entry in book["settings"] if _of_todays_vocoder(entry)]
             return {digest([e["name"], _setting(e)]): e for e in entries}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise LabError(f"{path} is not a result of this benchmark; move it away or name another --out.") from error
@@ -103,6 +103,10 @@ def vocoder_setting(recipe: Recipe) -> Entry:
     return {} if recipe.vocoder == Recipe().vocoder else {
         "vocoder": recipe.vocoder, "vocoder_weights": sha256(voices_dir() / VOCODER),
     }  # fmt: skip
+
+
+def _of_todays_vocoder(entry: Entry) -> bool:
+    return entry.get("vocoder_weights") in (None, sha256(voices_dir() / VOCODER))
 
 
 def name_of(count: int, recipe: Recipe) -> str:

@@ -114,7 +114,7 @@ def main() -> None:
     said(path, model)
     if (args.runs / "vocoder").exists():
         vocoder = SourceFilter()
-        vocoder.load_state_dict(averages(args.runs / "vocoder"), strict=True)
+        vocoder.load_state_dict(averages(args.runs / "vocoder"))
         said(save_vocoder(vocoder, MADE_BY, args.out), vocoder)
 
 

@@ -152,6 +152,12 @@ def speaker_gains(entries: list[tuple[dict, Path]]) -> dict[str, float]:
     return gains
 
 
+def known_gains(packed: Path) -> dict[str, float]:
+    """The factor of each speaker that stands in a folder's features.npz."""
+    with np.load(packed / "features.npz") as known:
+        return dict(zip(known["gain_names"].tolist(), known["gains"].tolist(), strict=True))
+
+
 def pack(rows: list[dict]) -> dict[str, np.ndarray]:
     starts = {name: np.cumsum([0] + [len(r[key]) for r in rows]) for name, key in
               (("frame_start", "mel"), ("phone_start", "symbol"))}  # fmt: skip

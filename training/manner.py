@@ -19,7 +19,6 @@ speaks without that. Writes the features of the corpus and of these rows into on
 from __future__ import annotations
 
 import argparse
-import json
 import zlib
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -107,9 +106,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
     plain = dict(np.load(args.features / "features.npz"))
-    gains = dict(zip(plain["gain_names"].tolist(), plain["gains"].tolist(), strict=True))
-    lines = (args.corpus / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
-    entries = [entry for entry in map(json.loads, lines) if entry["split"] == "train"][:: args.every]
+    gains = features.known_gains(args.features)
+    entries = [e for e, _ in features.manifest([args.corpus]) if e["split"] == "train"][:: args.every]
     jobs = [(e, str(args.corpus), gains[e["speaker"]]) for e in entries]
     with ProcessPoolExecutor(args.jobs) as pool:
         rows = list(tqdm(pool.map(utterance, jobs, chunksize=8), total=len(jobs), unit="utterance", mininterval=5))

@@ -61,8 +61,7 @@ def collected(corpora: list[Path], packed: Path, out: Path) -> Path:
     path = out / "sound.npz"
     if path.exists():
         return path
-    known = np.load(packed / "features.npz")
-    gains = dict(zip(known["gain_names"].tolist(), known["gains"].tolist(), strict=True))
+    gains = features.known_gains(packed)
     entries = features.manifest(corpora)
     with ProcessPoolExecutor(2) as pool:
         rows = list(pool.map(sound, [(e, str(root), gains[e["speaker"]]) for e, root in entries], chunksize=16))

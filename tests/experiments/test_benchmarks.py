@@ -11,6 +11,8 @@ import torch
 
 from tts_lab.audio import files
 from tts_lab.errors import LabError, OutputError
+from tts_lab.experiments.quality import Row
+from tts_lab.experiments.scoring import Errors
 from tts_lab.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -166,6 +168,24 @@ def test_schedules_are_named_where_there_are_steps_to_lay_out(bench) -> None:
     found = bench.ways(bench._arguments(["--evaluations", "1,2,8", "--schedule", "sway,leap"]))
     assert list(found) == ["1 evaluation", "2 evaluations", "8 evaluations, sway", "8 evaluations"]
     assert [recipe.schedule for recipe in found.values()] == ["leap", "leap", "sway", "leap"]
+
+
+def test_the_small_vocoder_is_a_setting_of_its_own_and_its_figures_go_with_its_weights(bench, tmp_path) -> None:
+    from quality_book import Book, entry_of, vocoder_setting
+
+    usual, small = bench.ways(bench._arguments(["--evaluations", "8", "--vocoder", "universal,small"])).items()
+    assert (usual[0], small[0]) == ("8 evaluations", "8 evaluations, small vocoder")
+    assert vocoder_setting(usual[1]) == {}
+    old = {**vocoder_setting(small[1]), "vocoder_weights": "of another one"}
+    row = Row("a", "xiaobei", "你好", "你好", Errors(2, 0, 0, 0), 4.0, 1.0)
+    settings = []
+    for (name, recipe), which in ((usual, {}), (small, vocoder_setting(small[1])), (small, old)):
+        setting = {"evaluations": 8, "guidance": 1.0, "seed": 0, "recipe": recipe.to_dict(), **which}
+        settings.append(entry_of(name, setting, [row]))
+    (tmp_path / "book.json").write_text(json.dumps({"origin": {}, "settings": settings}), encoding="utf-8")
+    kept = Book(tmp_path / "book.json", {}).entries()
+    assert [entry["name"] for entry in kept] == [usual[0], small[0]]
+    assert kept[1]["vocoder_weights"] != "of another one"
 
 
 def test_the_grid_is_three_solvers_in_three_formats(bench) -> None:

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from tts_lab.paths import voices_dir
+
 sys.path.append(str(Path(__file__).resolve().parents[2] / "training"))
 
 train_joint = pytest.importorskip("train_joint")
@@ -31,18 +33,9 @@ def corpus(tmp_path: Path):
     return batches.Corpus(tmp_path)
 
 
-@pytest.fixture
-def one_thread():
-    """So small a batch is slower on several."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_the_corpus_is_scaled_as_the_weights_know_it(corpus):
     before = corpus.mean.clone()
-    joint = train_joint.bundled(corpus, Path("data/voices"))
+    joint = train_joint.bundled(corpus, voices_dir())
     torch.testing.assert_close(corpus.mean, joint.acoustic.mean)
     torch.testing.assert_close(corpus.std, joint.acoustic.std)
     assert (corpus.mean - before).abs().max() > 1  # this one's own scale is another
@@ -51,8 +44,8 @@ def test_the_corpus_is_scaled_as_the_weights_know_it(corpus):
 
 
 def test_a_style_is_the_voice_of_the_corpus_row(corpus):
-    joint = train_joint.bundled(corpus, Path("data/voices"))
-    model, config, _ = train_joint.load_model(Path("data/voices"))
+    joint = train_joint.bundled(corpus, voices_dir())
+    model, config, _ = train_joint.load_model(voices_dir())
     for row, name in enumerate(corpus.voices):
         bundled = model.acoustic_styles[config.voices.index(name.split("_")[1])]
         torch.testing.assert_close(joint.styles.weight[row].detach(), bundled)
@@ -69,7 +62,7 @@ def test_jitter_moves_voiced_codes_a_little_and_leaves_the_others(corpus):
 
 def test_a_step_of_training_lowers_its_loss(corpus, one_thread):
     torch.manual_seed(0)
-    joint = train_joint.bundled(corpus, Path("data/voices")).requires_grad_(True)
+    joint = train_joint.bundled(corpus, voices_dir()).requires_grad_(True)
     batch = corpus.batch([0, 1, 2, 3])
     optimizer = torch.optim.AdamW(joint.parameters(), lr=3e-4)
     losses = []

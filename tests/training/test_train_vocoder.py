@@ -15,14 +15,6 @@ RATE, HOP = 22_050, 256
 
 
 @pytest.fixture
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
 def sounds(tmp_path):
     """Three hums of 80 frames, the last one held out."""
     t = np.arange(80 * HOP) / RATE

@@ -119,7 +119,8 @@ class SourceFilter(nn.Module):
     def filters(self, source: Tensor) -> Tensor:
         """Source -> (b, t, 3f): log magnitude of the pulses' filter and of the noise's, and what turns the former."""
         mel, octaves = source[:, : self.sizes.mels], source[:, self.sizes.mels : self.sizes.mels + 1]
-        x = torch.cat((mel / 4 + 1, octaves), 1).to(self.first.weight.dtype)
+        level = mel / 4 + 1  # logarithms of speech, mostly from -11.5 to 2, come about zero
+        x = torch.cat((level, octaves), 1).to(self.first.weight.dtype)
         x = self.first_norm(self.first(x).transpose(1, 2))
         for block in self.blocks:
             x = block(x)
