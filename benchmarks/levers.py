@@ -1,6 +1,7 @@
 """What each lever saves and costs, alone, from one run: the table of docs/levers.md.
 
     python benchmarks/levers.py
+    python benchmarks/levers.py --only vocoder        the rows of one lever; the others stay
 
 Memory and time are predicted for the full-size system on an RTX 3070; the sound is mini's, on the CPU. Writes
 `data/measured/levers.json`.
@@ -8,14 +9,16 @@ Memory and time are predicted for the full-size system on an RTX 3070; the sound
 
 from __future__ import annotations
 
+import argparse
+import json
 from dataclasses import asdict
 from typing import Any
 
 import torch
 from tqdm.auto import tqdm
 
-from environment import ROOT, command, environment, no_options, today, write_json
-from tts_lab.experiments.lever_table import CARD, FULL, SPOKEN, SYSTEM, TEXT, lever_table
+from environment import ROOT, command, environment, today, write_json
+from tts_lab.experiments.lever_table import CARD, FULL, MOVES, SPOKEN, SYSTEM, TEXT, lever_table
 from tts_lab.experiments.quality_table import Table, markdown
 from tts_lab.experiments.vram import REFERENCE_SECONDS, SECONDS
 
@@ -29,15 +32,32 @@ ACTS_ON = {
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=sorted({lever for lever, _ in MOVES}), help="measure this lever's rows anew")
+    only = parser.parse_args().only
     torch.set_num_threads(1)  # float16 on a busy CPU is slow beyond measure with more
-    rows = lever_table(watched=lambda moves: tqdm(moves, "levers"))
+    moves = [move for move in MOVES if only in (None, move[0])]
+    rows = [asdict(row) for row in lever_table(moves=moves, watched=lambda moves: tqdm(moves, "levers"))]
     result = {
         "command": command(), "date": today(), "environment": environment(), "system": SYSTEM, "card": CARD,
         "seconds": SECONDS, "reference_seconds": REFERENCE_SECONDS, "from": FULL.to_dict(),
-        "mini_from": SPOKEN.to_dict(), "text": TEXT, "rows": [asdict(row) for row in rows],
+        "mini_from": SPOKEN.to_dict(), "text": TEXT, "rows": rows,
     }  # fmt: skip
+    if only is not None:
+        kept = json.loads(RESULT.read_text(encoding="utf-8"))
+        result = {
+            **kept,
+            "rows": renewed(kept["rows"], rows),
+            "renewed": {**kept.get("renewed", {}), only: [command(), today()]},
+        }
     print(markdown(table(result)))
     write_json(RESULT, result)
+
+
+def renewed(rows: list[dict[str, Any]], fresh: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of a file with those of the moves that were measured again in their places."""
+    of = {(row["lever"], row["value"]): row for row in fresh if row["lever"]}
+    return [of.get((row["lever"], row["value"]), row) for row in rows]
 
 
 def table(result: dict[str, Any]) -> Table:
@@ -71,5 +91,4 @@ def _sound(sound: dict[str, Any] | None) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    no_options(__doc__)
     main()

@@ -34,7 +34,7 @@ SENTENCES = 8
 
 def main() -> None:
     no_options(__doc__)
-    system, recipe = load_system("mini", "cpu"), Recipe()
+    system, recipe = load_system("mini", "cpu"), Recipe(vocoder="universal")
     sentences = chosen(quality.load_sentences(HELDOUT, "dev"), None, SENTENCES)
 
     def spoken(prosody: Prosody) -> list[Measures]:

@@ -23,7 +23,7 @@ import reference_clips
 import steps_quality
 import validate_memory
 import workbench
-from environment import ROOT
+from environment import ROOT, no_options
 from speed import speeds
 from tts_lab.experiments.quality_table import by_settings, by_voices, by_ways, markdown, only_steps, vocoder_of
 
@@ -99,5 +99,6 @@ def _measured(name: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    no_options(__doc__)
     for path in DOCUMENTS:
         path.write_text(filled(path), encoding="utf-8")

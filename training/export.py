@@ -33,6 +33,7 @@ VOICES = {
 }
 ORDER = tuple(VOICES)
 ROWS = [sorted(ORDER).index(name) for name in ORDER]  # training sorts the speakers by name
+PARTS = ("semantic", "joint", "acoustic", "speaker")
 HEARD = 40  # sentences of a speaker that tell its habits
 MADE_BY = "training/ of tts_lab; synthetic, distilled from Kokoro-82M v1.0 (Apache-2.0)"
 
@@ -110,8 +111,8 @@ def main() -> None:
         speaker_part(model, args.runs / "speaker")
     if args.corpus:
         model.habits.copy_(torch.tensor([habits_of(args.corpus, name) for name in ORDER]))
-    path = save(model, config, [VOICES[name] for name in ORDER], MADE_BY, args.out)
-    said(path, model)
+    if args.corpus or any((args.runs / part).exists() for part in PARTS):  # else the file stays as it is, to the byte
+        said(save(model, config, [VOICES[name] for name in ORDER], MADE_BY, args.out), model)
     if (args.runs / "vocoder").exists():
         vocoder = SourceFilter()
         vocoder.load_state_dict(averages(args.runs / "vocoder"))

@@ -9,7 +9,8 @@ A voice's gain comes from its first sentences, so from the first corpus: more sp
 What is stored, flat over all utterances (f frames, p phones, u utterances):
     mel (f, 80) float16; frame_start (u+1,), phone_start (u+1,); per phone: symbol, tone, place, duration (mel frames),
     log_f0 (natural log of Hz, mean over voiced frames, nan where unvoiced), voiced (fraction of frames);
-    per utterance: id, split, speaker; per speaker: gain (factor to common loudness).
+    per utterance: id, split, speaker, first (frame of the recording at which its mel begins); per speaker: gain (factor
+    to common loudness).
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def of_sound(entry: dict, samples: np.ndarray, rate: int) -> dict:
         "id": entry["id"], "split": entry["split"], "speaker": entry["speaker"], "mel": mel.astype(np.float16),
         "symbol": [SYMBOLS.index(s) for s in symbols], "tone": [p.tone for p in phones],
         "place": [p.place for p in phones], "duration": durations, "log_f0": [p[0] for p in per_phone],
-        "voiced": [p[1] for p in per_phone],
+        "voiced": [p[1] for p in per_phone], "first": keep.start,
     }  # fmt: skip
 
 
@@ -164,7 +165,7 @@ def pack(rows: list[dict]) -> dict[str, np.ndarray]:
     kinds = {"symbol": np.int16, "tone": np.int8, "place": np.int8, "duration": np.int16, "log_f0": np.float32,
              "voiced": np.float32, "mel": np.float16}  # fmt: skip
     flat = {k: np.concatenate([np.asarray(r[k], dtype=t) for r in rows]) for k, t in kinds.items()}
-    return flat | starts | {k: np.array([r[k] for r in rows]) for k in ("id", "split", "speaker")}
+    return flat | starts | {k: np.array([r[k] for r in rows]) for k in ("id", "split", "speaker", "first")}
 
 
 def main() -> None:

@@ -29,13 +29,10 @@ import soundfile
 from tqdm import tqdm
 
 import features
+from tts_lab.nn.source_filter import BREATH_DULLS, BREATH_FROM, BREATH_MOST, BREATH_TO
+from tts_lab.systems.mini.prosody import EFFORT, SPEAKABLE, TILT_FROM, TILT_TO, ramp
 
 FRAME_MS = 5.0
-EFFORT = 0.5  # dB above TILT_TO for each dB of effort, beyond the level
-TILT_FROM, TILT_TO = 500.0, 2000.0  # Hz
-BREATH_FROM, BREATH_TO = 500.0, 3000.0
-BREATH_MOST = 0.6  # of the periodic part that becomes noise
-BREATH_DULLS = 5.0  # dB
 AS_IT_WAS = 0.15  # share of rows that are taken apart and put together without a change
 
 
@@ -60,11 +57,6 @@ def drawn(key: str) -> Manner:
     )
 
 
-def ramp(hertz: np.ndarray, low: float, high: float) -> np.ndarray:
-    """0 up to `low`, 1 from `high`, straight on a logarithmic axis between."""
-    return np.clip(np.log(np.maximum(hertz, 1) / low) / np.log(high / low), 0, 1)
-
-
 def moved(samples: np.ndarray, rate: int, manner: Manner) -> np.ndarray:
     """Sound (s,) in that manner, at the level it had."""
     import pyworld
@@ -78,7 +70,7 @@ def moved(samples: np.ndarray, rate: int, manner: Manner) -> np.ndarray:
     if (f0 > 0).any():
         median = np.exp(np.median(np.log(f0[f0 > 0])))
         high = median * 2 ** (manner.level / 12) * (np.maximum(f0, 1) / median) ** manner.range
-        f0 = np.where(f0 > 0, np.clip(high, 55, 700), 0)
+        f0 = np.where(f0 > 0, np.clip(high, *SPEAKABLE), 0)
     tilt = EFFORT * manner.energy * ramp(hertz, TILT_FROM, TILT_TO)
     tilt -= BREATH_DULLS * manner.breath * ramp(hertz, BREATH_FROM, BREATH_TO)
     envelope = envelope * 10 ** (tilt / 10)

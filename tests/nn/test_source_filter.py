@@ -10,6 +10,7 @@ from tts_lab.nn.tiling import tiled
 
 SIZES = SourceFilterSizes(width=32, inner=48, layers=2, pitch_width=16, pitch_layers=1)
 HOP, RATE = SIZES.hop_length, SIZES.sample_rate
+PHASE = SIZES.mels + 3  # the row of a source that holds it
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +56,7 @@ def test_pulses_have_every_harmonic_alike_and_none_above(vocoder):
     frames = 86
     pitch = 215 * RATE / (frames * HOP)  # harmonics lie on bins of the spectrum
     f0 = torch.full((1, frames), pitch)
-    _, _, phase, _ = vocoder.source(*spoken(frames)[:2], f0).split((SIZES.mels, 1, 1, HOP), 1)
-    pulses = vocoder._pulses(f0, phase[:, 0])[0]
+    pulses = vocoder._pulses(f0, vocoder.source(*spoken(frames)[:2], f0)[:, PHASE])[0]
     assert pulses.square().mean() == pytest.approx(1.0, rel=1e-2)
     spectrum = torch.fft.rfft(pulses * torch.hann_window(len(pulses))).abs()
     at = lambda hertz: float(spectrum[round(hertz * len(pulses) / RATE)])  # noqa: E731
@@ -69,10 +69,43 @@ def test_pulses_have_every_harmonic_alike_and_none_above(vocoder):
 def test_a_moving_pitch_has_no_jump_in_it(vocoder):
     frames = 40
     f0 = torch.linspace(120, 240, frames)[None]
-    phase = vocoder.source(*spoken(frames)[:2], f0)[:, SIZES.mels + 1]
+    phase = vocoder.source(*spoken(frames)[:2], f0)[:, PHASE]
     ends = torch.remainder(phase + f0 * HOP / RATE, 1.0)
     off = torch.remainder(ends[:, :-1] - phase[:, 1:] + 0.5, 1.0) - 0.5
     assert off.abs().max() < 1e-4
+
+
+def test_a_voice_is_spoken_at_the_pitch_it_is_moved_to_and_the_filters_are_told(vocoder):
+    mel, noise, f0 = spoken()
+    plain, moved = vocoder.source(mel, noise, f0), vocoder.source(mel, noise, f0, voice=f0 * 2**0.5)
+    assert torch.equal(plain[:, SIZES.mels], moved[:, SIZES.mels])  # the mel's own pitch
+    assert (plain[:, SIZES.mels + 1] == 0).all()
+    torch.testing.assert_close(moved[:, SIZES.mels + 1], torch.full_like(f0, 0.5))
+    turns = torch.remainder(moved[:, PHASE].diff(), 1.0)
+    torch.testing.assert_close(turns, torch.remainder(f0[:, 1:] * 2**0.5 * HOP / RATE, 1.0), atol=1e-4, rtol=0)
+    assert (vocoder.filters(plain) - vocoder.filters(moved)).abs().max() > 1e-4
+    filters = torch.zeros(1, 60, 3 * SIZES.bins)
+    filters[..., SIZES.bins : 2 * SIZES.bins] = -20  # pulses alone, all bins alike
+    spectrum = torch.fft.rfft(vocoder.filtered(moved, filters)[0, 8 * HOP : -8 * HOP]).abs()
+    hertz = torch.linspace(0, RATE / 2, len(spectrum))
+    low = (hertz > 50) & (hertz < 420)
+    assert float(hertz[low][spectrum[low].argmax()]) == pytest.approx(200 * 2**0.5, rel=0.01)
+
+
+def test_breath_turns_the_upper_part_of_a_voice_into_noise_of_the_same_power_and_dulls_it(vocoder):
+    voice, hiss = torch.full((1, 3, SIZES.bins), 2.0), torch.full((1, 3, SIZES.bins), 0.5)
+    full, half, none = (vocoder._breathed(voice, hiss, torch.full((1, 3, 1), b)) for b in (1.0, 0.5, 0.0))
+    assert torch.equal(none[0], voice)
+    assert torch.equal(none[1], hiss)
+    hertz = torch.linspace(0, RATE / 2, SIZES.bins)
+    low, high = hertz < 500, hertz > 3000
+    assert torch.equal(full[0][..., low], voice[..., low])
+    decibels = 10 * torch.log10((full[0] ** 2 + full[1] ** 2) / (voice**2 + hiss**2))
+    torch.testing.assert_close(decibels[..., high], torch.full_like(decibels[..., high], -5.0))
+    share = full[0][..., high] ** 2 / (full[0][..., high] ** 2 + full[1][..., high] ** 2)
+    torch.testing.assert_close(share, torch.full_like(share, 0.4 * 4 / 4.25))
+    assert (half[1] > none[1])[..., high].all()
+    assert (half[0] > full[0])[..., high].all()
 
 
 def test_pitch_classes_and_hertz_are_each_others_inverse():

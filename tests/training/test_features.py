@@ -75,7 +75,7 @@ def packed(tmp_path: Path) -> Path:
         rows.append({"id": f"u{k}", "split": ("train", "train", "dev")[k], "speaker": ("a", "b", "a")[k],
                      "mel": rng.normal(size=(durations.sum(), 80)), "symbol": rng.integers(1, 40, n),
                      "tone": rng.integers(0, 6, n), "place": rng.integers(0, 4, n), "duration": durations,
-                     "log_f0": rng.normal(5, 0.2, n), "voiced": rng.uniform(0, 1, n)})  # fmt: skip
+                     "log_f0": rng.normal(5, 0.2, n), "voiced": rng.uniform(0, 1, n), "first": 0})  # fmt: skip
     np.savez(tmp_path / "features.npz", **features.pack(rows))
     return tmp_path
 

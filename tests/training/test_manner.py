@@ -79,7 +79,7 @@ def row(speaker, level, frames=12):
     return {
         "id": f"{speaker}{level}", "split": "train", "speaker": speaker, "symbol": [1, 2], "tone": [0, 1],
         "mel": np.full((frames, 80), level, np.float16), "place": [0, 0], "duration": [frames // 2, frames // 2],
-        "log_f0": [5.0 + level, 5.2 + level], "voiced": [1.0, 1.0],
+        "log_f0": [5.0 + level, 5.2 + level], "voiced": [1.0, 1.0], "first": 0,
     }  # fmt: skip
 
 

@@ -27,7 +27,8 @@ def corpus(tmp_path: Path):
         mel = 3 + rng.normal(size=(durations.sum(), 80))
         codes = {"symbol": rng.integers(1, 40, 12), "tone": rng.integers(0, 6, 12), "place": rng.integers(0, 4, 12)}
         pitch = {"log_f0": rng.normal(5, 0.2, 12), "voiced": rng.integers(0, 2, 12)}
-        about = {"id": f"u{k}", "split": "train", "speaker": name, "mel": mel, "duration": durations}
+        about = {"id": f"u{k}", "split": "train", "speaker": name, "first": 0}
+        about |= {"mel": mel, "duration": durations}
         rows.append(about | codes | pitch)
     np.savez(tmp_path / "features.npz", **features.pack(rows))
     return batches.Corpus(tmp_path)

@@ -120,6 +120,11 @@ def mel_filters(spec: MelSpec, device: torch.device | str = "cpu") -> Tensor:
         return filters.T.contiguous().to(device)
 
 
+def band_centres(spec: MelSpec) -> Tensor:
+    """Hz (m,) at which each band's filter is at its peak, to a bin of the spectrum."""
+    return mel_filters(spec).argmax(1) * (spec.sample_rate / spec.n_fft)
+
+
 def _compress(mel: Tensor, spec: MelSpec) -> Tensor:
     mel = mel.clamp(min=spec.floor)
     if spec.scale == "ln":

@@ -26,6 +26,9 @@ REACH = 4  # classes either side of the likeliest that have a say
 EDGE = 0.97  # of the highest frequency: where the last harmonic ends
 STRONGEST = 6.0  # natural logarithm of a filter's gain at most
 KERNEL = 7
+BREATH_FROM, BREATH_TO = 500.0, 3000.0  # Hz: where breath begins to be heard, and where it is all there
+BREATH_MOST = 0.6  # of the power of the pulses that becomes noise
+BREATH_DULLS = 5.0  # dB
 WINDOWS_SUM = 1.5  # of the squares of Hann windows a quarter of their length apart
 
 
@@ -77,40 +80,50 @@ class SourceFilter(nn.Module):
     # Pairs of float32 as complex64: whatever number format the network is lent in, signals are computed in float32.
     analysis: Tensor  # (w, f): windowed cosines and sines; their transpose leads back
     minimum: Tensor  # (f, (f + 1) / 2): log magnitude -> phase of the filter that rings shortest
+    breathy: Tensor  # (f,): how much of a bin breath takes, 0 below BREATH_FROM
 
     def __init__(self, sizes: SourceFilterSizes = SourceFilterSizes()) -> None:
         super().__init__()
         self.sizes = sizes
         d = sizes.width
         self.pitch = PitchReader(sizes)
-        self.first = nn.Conv1d(sizes.mels + 1, d, KERNEL, padding=KERNEL // 2)
+        self.first = nn.Conv1d(sizes.mels + 2, d, KERNEL, padding=KERNEL // 2)
         self.first_norm = nn.LayerNorm(d)
         self.blocks = nn.ModuleList(ConvNeXt(d, sizes.inner, KERNEL, scaled=True) for _ in range(sizes.layers))
         self.norm = nn.LayerNorm(d)
         self.out = nn.Linear(d, 3 * sizes.bins)
         for name, matrix in fourier(sizes.window).items():
             self.register_buffer(name, matrix, persistent=False)
+        hertz_of = torch.linspace(0, sizes.sample_rate / 2, sizes.bins)
+        rise = (hertz_of.clamp(min=1) / BREATH_FROM).log() / math.log(BREATH_TO / BREATH_FROM)
+        self.register_buffer("breathy", rise.clamp(0, 1), persistent=False)
 
     def receptive_field(self) -> int:
         """Mel frames on each side that can influence a frame's samples, given the source."""
         window = -(-(self.sizes.window - self.sizes.hop_length) // self.sizes.hop_length)
         return (KERNEL // 2) * (1 + self.sizes.layers) + window
 
-    def source(self, mel: Tensor, noise: Tensor, f0: Tensor | None = None, start: Tensor | None = None) -> Tensor:
-        """What `forward` reads, (b, m + 2 + h, t) float32: mel, pitch in octaves above 100 Hz, phase in turns, noise.
+    def read(self, mel: Tensor) -> Tensor:
+        """Log-mel (b, m, t) -> its pitch (b, t) in Hz, on the CPU: a few numbers a frame, and sums in float64."""
+        return hertz(self.pitch(mel.to(self.pitch.first.weight.dtype)).cpu())
 
-        noise: of variance 1, a column for a frame. f0: (b, t) Hz, read from the mel if None. start: (b,) turns at which
-        the first frame begins.
+    def source(self, mel: Tensor, noise: Tensor, f0: Tensor | None = None, voice: Tensor | None = None,
+               breath: float = 0.0, start: Tensor | None = None) -> Tensor:  # fmt: skip
+        """What `forward` reads, (b, m + 4 + h, t) float32: mel, its pitch in octaves above 100 Hz, how far the voice is
+        moved from there in octaves, breath, phase in turns, noise.
+
+        noise: of variance 1, a column for a frame. f0: (b, t) Hz, the mel's pitch, read from it if None. voice: (b, t)
+        Hz, the pitch to be spoken, the mel's if None. breath: 0 to 1. start: (b,) turns at which the sound begins.
         """
-        if f0 is None:
-            scores = self.pitch(mel.to(self.pitch.first.weight.dtype))
-            f0 = hertz(scores.cpu())  # a few numbers a frame, and sums in float64
-        turns = f0.double() * (self.sizes.hop_length / self.sizes.sample_rate)
+        f0 = self.read(mel) if f0 is None else f0
+        voice = f0 if voice is None else voice
+        turns = voice.double() * (self.sizes.hop_length / self.sizes.sample_rate)
         ahead = turns.cumsum(1) - turns  # whole frames before this one
         if start is not None:
             ahead = ahead + start.double()[:, None]
-        both = torch.stack((torch.log2(f0 / 100), torch.remainder(ahead, 1.0).float()), 1)
-        return torch.cat((mel.float(), both.to(mel.device), noise.float()), 1)
+        rows = (torch.log2(f0 / 100), torch.log2(voice / f0), torch.full_like(f0, breath), torch.remainder(ahead, 1.0))
+        few = torch.stack([row.float() for row in rows], 1)
+        return torch.cat((mel.float(), few.to(mel.device), noise.float()), 1)
 
     def forward(self, source: Tensor) -> Tensor:
         """Source (b, m + 2 + h, t) -> samples (b, s) float32."""
@@ -118,9 +131,9 @@ class SourceFilter(nn.Module):
 
     def filters(self, source: Tensor) -> Tensor:
         """Source -> (b, t, 3f): log magnitude of the pulses' filter and of the noise's, and what turns the former."""
-        mel, octaves = source[:, : self.sizes.mels], source[:, self.sizes.mels : self.sizes.mels + 1]
+        mel, pitches = source[:, : self.sizes.mels], source[:, self.sizes.mels : self.sizes.mels + 2]
         level = mel / 4 + 1  # logarithms of speech, mostly from -11.5 to 2, come about zero
-        x = torch.cat((level, octaves), 1).to(self.first.weight.dtype)
+        x = torch.cat((level, pitches), 1).to(self.first.weight.dtype)
         x = self.first_norm(self.first(x).transpose(1, 2))
         for block in self.blocks:
             x = block(x)
@@ -128,17 +141,25 @@ class SourceFilter(nn.Module):
 
     def filtered(self, source: Tensor, filters: Tensor) -> Tensor:
         """Pulses and noise of a source through such filters -> samples (b, s) float32."""
-        _, octaves, phase, noise = source.split((self.sizes.mels, 1, 1, self.sizes.hop_length), 1)
-        voice, breath, turn = filters.float().split(self.sizes.bins, -1)
-        voice, breath = voice.clamp(max=STRONGEST), breath.clamp(max=STRONGEST)
+        _, octaves, move, breath, phase, noise = source.split((self.sizes.mels, 1, 1, 1, 1, self.sizes.hop_length), 1)
+        voice, hiss, turn = filters.float().split(self.sizes.bins, -1)
+        voice, hiss = voice.clamp(max=STRONGEST), hiss.clamp(max=STRONGEST)
         turn = turn + voice @ torch.view_as_real(self.minimum).flatten(1)[:, : self.sizes.bins]
-        pulses = self._spectrum(self._pulses(100 * torch.exp2(octaves[:, 0]), phase[:, 0]))
-        hiss = self._spectrum(noise.transpose(1, 2).flatten(1))
-        gain, breath = voice.exp(), breath.exp()
-        cos, sin = gain * turn.cos(), gain * turn.sin()
-        real = pulses[..., 0] * cos - pulses[..., 1] * sin + breath * hiss[..., 0]
-        imaginary = pulses[..., 0] * sin + pulses[..., 1] * cos + breath * hiss[..., 1]
+        voice, hiss = self._breathed(voice.exp(), hiss.exp(), breath.transpose(1, 2))
+        pulses = self._spectrum(self._pulses(100 * torch.exp2((octaves + move)[:, 0]), phase[:, 0]))
+        noise = self._spectrum(noise.transpose(1, 2).flatten(1))
+        cos, sin = voice * turn.cos(), voice * turn.sin()
+        real = pulses[..., 0] * cos - pulses[..., 1] * sin + hiss * noise[..., 0]
+        imaginary = pulses[..., 0] * sin + pulses[..., 1] * cos + hiss * noise[..., 1]
         return self._sound(torch.stack((real, imaginary), -1))
+
+    def _breathed(self, voice: Tensor, hiss: Tensor, breath: Tensor) -> tuple[Tensor, Tensor]:
+        """Gains (b, t, f) of pulses and noise where so much breath (b, t, 1) is in the voice: high up, what was voiced
+        becomes noise of the same power, and both grow duller."""
+        share = breath * self.breathy
+        dull = torch.exp(share * (-BREATH_DULLS / 20 * math.log(10)))
+        lost = share * BREATH_MOST
+        return voice * (1 - lost).sqrt() * dull, (hiss.square() + lost * voice.square()).sqrt() * dull
 
     def _pulses(self, f0: Tensor, phase: Tensor) -> Tensor:
         """Pitch (b, t) in Hz and phase in turns -> pulses (b, s) without a harmonic above the highest frequency.

@@ -1,11 +1,16 @@
 """Emotion as prosody: how high, how lively, how fast, how loud and how breathy `mini` speaks.
 
-No actor was heard and nothing of an emotion's meaning was learned. The voice was taught on its teacher's neutral speech
-moved in these five ways (`training/manner.py`), and an emotion is a point among them. Which way each emotion lies is
-what listeners hear in acted speech by and large: anger and joy are high, lively, quick and loud, sadness and tenderness
-low, flat, slow and soft (Juslin and Laukka 2003, table 7); how far is ours.
+No actor was heard and nothing of an emotion's meaning was learned; an emotion is a point among these five ways to move
+a neutral voice. Which way each emotion lies is what listeners hear in acted speech by and large: anger and joy are
+high, lively, quick and loud, sadness and tenderness low, flat, slow and soft (Juslin and Laukka 2003, table 7); how far
+is ours.
 
-Axes: b batch (1), n phones, v voices.
+A slow tempo moves the durations, a quick one presses the mel together. Who moves the rest depends on the vocoder. The
+small one knows a voice as pulses and noise through filters that hold at another pitch (`training/train_vocoder.py`): it
+moves pitch and breath itself, and effort is a tilt of the mel. The universal one speaks what the mel shows: the
+acoustic model was taught to write such mels, on its teacher's speech moved in these ways (`training/manner.py`).
+
+Axes: b batch (1), n phones, v voices, t mel frames.
 """
 
 from __future__ import annotations
@@ -25,6 +30,10 @@ from tts_lab.systems.mini.codes import PITCH_STEP, PITCHES
 from tts_lab.types import NEPER, Request
 
 ENERGY_UNIT = 6.0  # dB of effort that are one unit of the learned direction
+EFFORT = 0.5  # dB above TILT_TO for each dB of effort, beyond the level (Traunmueller and Eriksson 2000)
+TILT_FROM, TILT_TO = 500.0, 2000.0  # Hz
+VOICED_BELOW = 500.0  # Hz: what is loud there has a voice, or a hum
+SPEAKABLE = (55.0, 700.0)  # Hz, whatever an emotion asks for
 ROUNDING = 1e-4
 # Factor of the codes' excursions -> that of the pitch that is heard, measured on 8 `dev` sentences (docs/LOG.md);
 # `benchmarks/pitch_range.py` measures it again, and other draws come within 0.1 of it.
@@ -38,8 +47,9 @@ SEMITONES = 12 / math.log(2)  # of one unit of a natural logarithm
 class Prosody:
     """How something is said, beside the voice's own way.
 
-    level: semitones. range: factor of the pitch's excursions around the voice's median; what lies beyond 0.42 to 1.41
-    is spoken as these. tempo: factor of the speaking rate. energy: vocal effort in dB. breath: 0 to 1.
+    level: semitones. range: factor of the pitch's excursions around its median; before the universal vocoder, what lies
+    beyond 0.42 to 1.41 is spoken as these. tempo: factor of the speaking rate. energy: vocal effort in dB. breath: 0 to
+    1.
     """
 
     level: float = 0.0
@@ -66,22 +76,48 @@ class Prosody:
         """(1, 2): effort and breath in units of the learned directions."""
         return torch.tensor([[self.energy / ENERGY_UNIT, self.breath]])
 
-    def of_pitch(self, codes: Tensor) -> Tensor:
+    def of_codes(self, codes: Tensor) -> Tensor:
         """Pitch codes (b, n) at this level and range; what has no voice keeps none."""
         factor = float(np.interp(self.range, HEARD, CODES))
         semitones = (codes.float() - PITCHES // 2) * PITCH_STEP * factor + self.level
         moved = (semitones / PITCH_STEP).round() + PITCHES // 2
         return torch.where(codes > 0, moved.clamp(1, PITCHES - 1), 0).to(codes.dtype)
 
+    @property
+    def moves_the_voice(self) -> bool:
+        """Whether pitch or breath are not the voice's own."""
+        return (self.level, self.range, self.breath) != (0, 1, 0)
+
+    def of_spectrum(self, hertz: Tensor) -> Tensor:
+        """What the effort adds to a natural-log spectrum at these frequencies in Hz: louder, and more so high up."""
+        rise = torch.from_numpy(ramp(hertz.numpy(), TILT_FROM, TILT_TO)).to(hertz.dtype)
+        return self.gain * (1 + EFFORT * rise)
+
+    def of_pitch(self, f0: Tensor, voiced: Tensor) -> Tensor:
+        """Pitch (1, t) in Hz at this level and range around its median where it is voiced, (1, t)."""
+        median = f0[voiced].median() if voiced.any() else f0.median()
+        return (median * 2 ** (self.level / 12) * (f0 / median) ** self.range).clamp(*SPEAKABLE)
+
+
+def ramp(hertz: np.ndarray, low: float, high: float) -> np.ndarray:
+    """0 up to `low`, 1 from `high`, straight on a logarithmic axis between."""
+    return np.clip(np.log(np.maximum(hertz, 1) / low) / np.log(high / low), 0, 1)
+
+
+def voiced_in(mel: Tensor, centres: Tensor) -> Tensor:
+    """Frames (1, t) of a log-mel (1, m, t), bands at `centres` Hz, that are louder below VOICED_BELOW than most are."""
+    low = mel[:, centres < VOICED_BELOW].mean(1)
+    return low > low.mean()
+
 
 NEUTRAL = Prosody()
 EMOTIONS: Mapping[str, Prosody] = {
     "neutral": NEUTRAL,
     "happy": Prosody(level=2.0, range=1.25, tempo=1.08, energy=2.0),
-    "sad": Prosody(level=-1.5, range=0.65, tempo=0.85, energy=-4.0, breath=0.5),
+    "sad": Prosody(level=-1.5, range=0.65, tempo=0.85, energy=-4.0, breath=0.3),
     "angry": Prosody(level=1.5, range=1.3, tempo=1.12, energy=4.0),
     "surprised": Prosody(level=3.5, range=1.4, tempo=1.0, energy=2.0),
-    "calm": Prosody(level=-0.75, range=0.8, tempo=0.9, energy=-2.0, breath=0.3),
+    "calm": Prosody(level=-0.75, range=0.8, tempo=0.9, energy=-2.0, breath=0.15),
 }
 
 

@@ -13,9 +13,10 @@ from functools import lru_cache
 from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tts_lab.audio.mel import MEL_22K
+from tts_lab.audio.mel import MEL_22K, band_centres, log_mel
 from tts_lab.audio.reference import load_reference
 from tts_lab.levers.residency import Residency
 from tts_lab.nn.attention import set_attention_kernel
@@ -27,7 +28,7 @@ from tts_lab.recipe import Recipe
 from tts_lab.systems.mini.checkpoint import MiniModel, Voice
 from tts_lab.systems.mini.codes import DURATIONS
 from tts_lab.systems.mini.likeness import Likeness
-from tts_lab.systems.mini.prosody import EMOTIONS, NEUTRAL, Habits, Prosody, asked, heard, imitated
+from tts_lab.systems.mini.prosody import EMOTIONS, NEUTRAL, Habits, Prosody, asked, heard, imitated, voiced_in
 from tts_lab.systems.mini.speaker import clip_mel
 from tts_lab.text.front_end import Utterance, analyse, speakable
 from tts_lab.text.phones import SYMBOLS
@@ -98,7 +99,8 @@ class Mini:
             return plain
         prosody, notes = self._heard_in(request) if prosody is None else (prosody, (f"{PROSODY}: {prosody}.",))
         extra = {**plain.extra, "prosody": prosody, "notes": (*plain.extra["notes"], *notes)}
-        return Prompt(plain.voice, plain.style + prosody.manner @ self.model.manner, extra)
+        style = plain.style if recipe.vocoder == "small" else plain.style + prosody.manner @ self.model.manner
+        return Prompt(plain.voice, style, extra)
 
     def _voice(self, request: Request, recipe: Recipe) -> Prompt:
         if request.reference is not None:
@@ -143,8 +145,8 @@ class Mini:
         codes = _codes(said)
         durations, pitch = self._write(codes, chunk, prompt, recipe)
         prosody: Prosody = prompt.extra["prosody"]
-        frames = paced(durations[0].cpu(), chunk.speed * prosody.tempo)
-        codes["pitch"] = prosody.of_pitch(pitch.cpu())
+        frames = paced(durations[0].cpu(), chunk.speed * min(1.0, prosody.tempo))
+        codes["pitch"] = pitch.cpu() if recipe.vocoder == "small" else prosody.of_codes(pitch.cpu())
         units = tuple(p.symbol for p in said.phones)
         return Semantic(chunk, units, tuple(frames.tolist()), int(frames.sum()), codes, said.unknown)
 
@@ -160,7 +162,10 @@ class Mini:
             )
 
     def acoustic(self, tokens: Semantic, prompt: Prompt, recipe: Recipe) -> Mel:
-        """Average mel and flow matching on its residual. Frames are padded to whole patches and cut again."""
+        """Average mel and flow matching on its residual. Frames are padded to whole patches and cut again.
+
+        A quick emotion is written at the voice's own pace and pressed together: it is understood better (docs/LOG.md).
+        """
         with self._use(self.model.acoustic, recipe) as model:
             frames = -(-tokens.frames // model.dit.sizes.patch) * model.dit.sizes.patch
             symbol, tone, place, pitch = (tokens.codes[k].to(self.device) for k in ("symbol", "tone", "place", "pitch"))
@@ -172,14 +177,27 @@ class Mini:
                 guidance=recipe.guidance, mode=recipe.guidance_mode,
             )  # fmt: skip
         values = values[:, :, : tokens.frames].float()
-        if prompt.extra["prosody"].gain:
-            values = values + prompt.extra["prosody"].gain
-        return Mel(values, self.sample_rate, MEL_22K.hop_length, calls, tokens)
+        prosody: Prosody = prompt.extra["prosody"]
+        if prosody.tempo > 1:
+            spoken = paced(torch.tensor(tokens.durations), prosody.tempo)
+            tokens = replace(tokens, durations=tuple(spoken.tolist()), frames=int(spoken.sum()))
+            values = F.interpolate(values, tokens.frames, mode="linear")
+        if prosody.energy and recipe.vocoder == "small":
+            values = values + prosody.of_spectrum(band_centres(MEL_22K))[:, None].to(values.device)
+        elif prosody.energy:
+            values = values + prosody.gain
+        return Mel(values, self.sample_rate, MEL_22K.hop_length, calls, tokens, extra={"prosody": prosody})
 
     def vocoder(self, mel: Mel, recipe: Recipe) -> Wave:
-        """Pulses and noise through filters, or HiFi-GAN."""
-        samples = self._small(mel, recipe) if recipe.vocoder == "small" else self._universal(mel, recipe)
-        return Wave(samples.float(), self.sample_rate, mel)
+        """Pulses and noise through filters, or HiFi-GAN. Where the former moves the voice, it keeps the mel's level,
+        and the mel that is shown is the sound's own."""
+        if recipe.vocoder != "small":
+            return Wave(self._universal(mel, recipe), self.sample_rate, mel)
+        samples = self._small(mel, recipe).float()
+        if mel.extra.get("prosody", NEUTRAL).moves_the_voice:
+            samples = samples * level_of(mel.values, samples)
+            mel = replace(mel, values=log_mel(samples.cpu(), MEL_22K))
+        return Wave(samples, self.sample_rate, mel)
 
     def _universal(self, mel: Mel, recipe: Recipe) -> Tensor:
         with self._use(self.hifigan, recipe) as model:
@@ -191,8 +209,14 @@ class Mini:
     def _small(self, mel: Mel, recipe: Recipe) -> Tensor:
         shape = (1, MEL_22K.hop_length, mel.values.shape[2])
         hiss = noise(shape, mel.semantic.chunk.seed ^ VOCODER_SALT, self.device)
+        prosody: Prosody = mel.extra.get("prosody", NEUTRAL)
         with self._use(self.small, recipe) as model:
-            source = model.source(mel.values.to(self.device), hiss)
+            values = mel.values.to(self.device)
+            f0 = model.read(values)
+            voice = f0
+            if prosody.moves_the_voice:
+                voice = prosody.of_pitch(f0, voiced_in(mel.values.cpu(), band_centres(MEL_22K)))
+            source = model.source(values, hiss, f0, voice, prosody.breath)
             return tiled(model, source, recipe.tile) if recipe.tile else model(source)
 
     @contextmanager
@@ -228,6 +252,12 @@ def paced(durations: Tensor, speed: float) -> Tensor:
     """Durations (n,) in frames at another speaking rate: the whole is right, and each keeps a frame."""
     ends = (durations.cumsum(0) / speed).round().long()
     return torch.diff(ends, prepend=ends.new_zeros(1)).clamp(1, DURATIONS - 1)
+
+
+def level_of(mel: Tensor, samples: Tensor) -> float:
+    """Factor that brings samples (1, s) to the level of a natural-log mel (1, m, t)."""
+    wanted, found = (float(x.cpu().exp().square().mean()) for x in (mel, log_mel(samples.cpu(), MEL_22K)))
+    return math.sqrt(wanted / found)
 
 
 @lru_cache(maxsize=8)
