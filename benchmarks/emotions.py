@@ -19,7 +19,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from environment import ROOT, command, environment, positive, today, write_json
+from environment import ROOT, command, environment, positive, renewed, today, write_json
 from quality_book import vocoder_setting, voice_digest
 from tts_lab.experiments import judges as judging
 from tts_lab.experiments import quality
@@ -67,8 +67,8 @@ def main() -> None:
            "settings": settings}  # fmt: skip
     known = _known()
     if args.only:
-        own = {**known[args.vocoder], "settings": renewed(known[args.vocoder]["settings"], settings),
-               "renewed": [args.only, command(), today()]}  # fmt: skip
+        settings = renewed(known[args.vocoder]["settings"], settings, "emotion", "strength")
+        own = {**known[args.vocoder], "settings": settings, "renewed": [args.only, command(), today()]}
     result = {"what": __doc__.splitlines()[0], "vocoders": {**known, args.vocoder: own}}
     write_json(RESULT, result)
     print(markdown(table(result)))
@@ -81,12 +81,6 @@ def _known() -> dict[str, Any]:
     known = json.loads(RESULT.read_text(encoding="utf-8"))["vocoders"]
     current = {name: {"voice": voice_digest(), **vocoder_setting(Recipe(vocoder=name))} for name in known}
     return {name: part for name, part in known.items() if current[name].items() <= part["origin"].items()}
-
-
-def renewed(settings: list[dict[str, Any]], fresh: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those of a file with what was measured again in its place."""
-    of = {(one["emotion"], one["strength"]): one for one in fresh}
-    return [of.get((one["emotion"], one["strength"]), one) for one in settings]
 
 
 def table(result: dict[str, Any]) -> Table:

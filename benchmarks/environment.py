@@ -62,6 +62,12 @@ def write_json(path: Path, data: Any) -> None:
         part.write_text(text, encoding="utf-8")
 
 
+def renewed(rows: list[dict[str, Any]], fresh: list[dict[str, Any]], *keys: str) -> list[dict[str, Any]]:
+    """Rows of a file with those that were measured again in their places. keys: what tells a row from the others."""
+    of = {tuple(row[key] for key in keys): row for row in fresh}
+    return [of.get(tuple(row[key] for key in keys), row) for row in rows]
+
+
 def laid_out(data: Any, indent: str = "") -> str:
     """JSON with one line for each part that fits on it, so that a row of a table is a line of the file."""
     line = json.dumps(data, ensure_ascii=False, allow_nan=False)

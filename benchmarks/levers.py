@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from environment import ROOT, command, environment, today, write_json
+from environment import ROOT, command, environment, renewed, today, write_json
 from tts_lab.experiments.lever_table import CARD, FULL, MOVES, SPOKEN, SYSTEM, TEXT, lever_table
 from tts_lab.experiments.quality_table import Table, markdown
 from tts_lab.experiments.vram import REFERENCE_SECONDS, SECONDS
@@ -47,17 +47,11 @@ def main() -> None:
         kept = json.loads(RESULT.read_text(encoding="utf-8"))
         result = {
             **kept,
-            "rows": renewed(kept["rows"], rows),
+            "rows": renewed(kept["rows"], rows[1:], "lever", "value"),
             "renewed": {**kept.get("renewed", {}), only: [command(), today()]},
         }
     print(markdown(table(result)))
     write_json(RESULT, result)
-
-
-def renewed(rows: list[dict[str, Any]], fresh: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of a file with those of the moves that were measured again in their places."""
-    of = {(row["lever"], row["value"]): row for row in fresh if row["lever"]}
-    return [of.get((row["lever"], row["value"]), row) for row in rows]
 
 
 def table(result: dict[str, Any]) -> Table:

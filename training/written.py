@@ -3,8 +3,9 @@
     python training/written.py --features features --corpus further --out written.npz
 
 A mel that a model writes is not as sharp as a recording's. A vocoder that has heard such mels beside the recordings
-they stand for learns to make up for it (HiFi-GAN, Kong et al. 2020, section 4.4). The corpus is to be one that the
-acoustic model was not taught: it knows the texts it was taught by heart, and writes them better than any other.
+they stand for may learn to make up for it (HiFi-GAN, Kong et al. 2020, section 4.4); ours did not measurably
+(`docs/LOG.md`). The corpus is to be one that the acoustic model was not taught: it knows the texts it was taught by
+heart, and writes them better than any other.
 
 What is stored, flat over all mels: mel (f, 80) float16 natural log; start (u+1,); id; first (frame of the recording at
 which a mel begins).

@@ -134,13 +134,13 @@ def test_the_table_of_what_fits_is_what_is_predicted_today(scripts: Any) -> None
         assert fits._row(*key) == rows[key], "run `python benchmarks/fits.py` and `python benchmarks/readme.py`"
 
 
-def test_one_levers_rows_are_measured_anew_and_the_others_stay(scripts: Any) -> None:
-    import levers
+def test_what_is_measured_anew_takes_its_place_and_the_others_stay(scripts: Any) -> None:
+    from environment import renewed
 
     kept = [{"lever": "", "value": None, "at": 0}, {"lever": "tile", "value": 256, "at": 0},
             {"lever": "tile", "value": 64, "at": 0}, {"lever": "beams", "value": 1, "at": 0}]  # fmt: skip
-    fresh = [{**row, "at": 1} for row in kept[:3]]
-    assert [row["at"] for row in levers.renewed(kept, fresh)] == [0, 1, 1, 0]
+    fresh = [{**row, "at": 1} for row in kept[1:3]]
+    assert [row["at"] for row in renewed(kept, fresh, "lever", "value")] == [0, 1, 1, 0]
 
 
 def test_the_table_of_levers_is_what_is_predicted_today(scripts: Any) -> None:

@@ -9,6 +9,7 @@ import torch
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "training"))
 
+recordings = pytest.importorskip("recordings")
 train_vocoder = pytest.importorskip("train_vocoder")
 
 RATE, HOP = 22_050, 256
@@ -27,22 +28,22 @@ def sounds(tmp_path):
 
 
 def test_pitch_is_drawn_straight_through_what_is_not_voiced():
-    f0 = train_vocoder.drawn_through(np.array([0, 100.0, 0, 0, 0, 200.0, 0]))
+    f0 = recordings.drawn_through(np.array([0, 100.0, 0, 0, 0, 200.0, 0]))
     assert f0 == pytest.approx([100, 100, 100 * 2**0.25, 100 * 2**0.5, 100 * 2**0.75, 200, 200])
-    assert (train_vocoder.drawn_through(np.zeros(4)) > 0).all()
+    assert (recordings.drawn_through(np.zeros(4)) > 0).all()
 
 
 def test_a_stretch_is_of_one_place_in_sound_mel_and_pitch(sounds):
-    train = train_vocoder.Sounds(sounds, "train")
+    train = recordings.Sounds(sounds, "train")
     samples, mel, f0, voice = train.stretches(np.random.default_rng(0), 6)
     assert torch.equal(f0, voice)
-    assert samples.shape == (6, train_vocoder.FRAMES * HOP)
-    assert mel.shape == (6, 80, train_vocoder.FRAMES)
+    assert samples.shape == (6, recordings.FRAMES * HOP)
+    assert mel.shape == (6, 80, recordings.FRAMES)
     again = train_vocoder.log_mel(samples, train_vocoder.MEL_22K)
     inside = slice(4, -4)  # the edges of a stretch see its neighbours in one of the two
     assert (again - mel)[:, :, inside].abs().mean() < 0.02
     assert {float(row.unique()) for row in f0} <= {120.0, 200.0}
-    assert train_vocoder.Sounds(sounds, "dev").ids.tolist() == [2]
+    assert recordings.Sounds(sounds, "dev").ids.tolist() == [2]
 
 
 def test_half_of_the_stretches_come_with_the_mel_that_was_written_for_them(sounds):
@@ -53,14 +54,14 @@ def test_half_of_the_stretches_come_with_the_mel_that_was_written_for_them(sound
     mels[0] += np.arange(70, dtype=np.float16)[:, None]
     np.savez(sounds.parent / "written.npz", id=np.array(["b", "c", "a"]), first=np.array([5, 0, 0]),
              mel=np.concatenate(mels), start=np.array([0, 70, 140, 160]))  # fmt: skip
-    train = train_vocoder.Sounds(sounds, "train", sounds.parent / "written.npz")
+    train = recordings.Sounds(sounds, "train", sounds.parent / "written.npz")
     assert [(i, first) for i, first, _ in train.written] == [(1, 5)]  # the others are held out and too short
     samples, mel, f0, voice = train.stretches(np.random.default_rng(0), 6)
     assert torch.equal(f0, voice)
     written = mel[1::2]
     torch.testing.assert_close(written[:, 0], f0[1::2])  # mel and pitch of one place
     for row, place in zip(samples[1::2], written[:, 0, 0].int().tolist(), strict=True):
-        sound = raw["samples"][place * HOP : (place + train_vocoder.FRAMES) * HOP] / np.float32(32767)
+        sound = raw["samples"][place * HOP : (place + recordings.FRAMES) * HOP] / np.float32(32767)
         assert np.array_equal(row.numpy(), sound)
     assert not (mel[::2, 0] == f0[::2]).any()  # the rest come with their own
 
@@ -70,7 +71,7 @@ def test_moved_stretches_take_their_mel_from_the_recording_and_their_sound_and_p
     np.savez(sounds.parent / "moved.npz", id=np.array(["c", "b"]), start=np.array([0, 80, 160]),
              samples=np.concatenate([0 * other, other]).astype(np.int16),
              f0=np.repeat(np.float32([300, 250]), 80))  # fmt: skip
-    train = train_vocoder.Sounds(sounds, "train", moved=sounds.parent / "moved.npz")
+    train = recordings.Sounds(sounds, "train", moved=sounds.parent / "moved.npz")
     assert train.moved == [(1, 1)]  # the other is held out
     samples, mel, f0, voice = train.stretches(np.random.default_rng(0), 4)
     assert {float(row.unique()) for row in voice[1::2]} == {250.0}
@@ -84,18 +85,18 @@ def test_moved_stretches_take_their_mel_from_the_recording_and_their_sound_and_p
 
 def test_only_what_is_moved_at_all_is_moved(tmp_path, monkeypatch):
     entries = [({"id": f"u{k}", "split": "train" if k % 5 else "dev"}, tmp_path) for k in range(40)]
-    monkeypatch.setattr(train_vocoder.features, "known_gains", lambda packed: {})
-    monkeypatch.setattr(train_vocoder.features, "manifest", lambda corpora: entries)
+    monkeypatch.setattr(recordings.features, "known_gains", lambda packed: {})
+    monkeypatch.setattr(recordings.features, "manifest", lambda corpora: entries)
     found = {}
-    monkeypatch.setattr(train_vocoder, "_collect", lambda path, take, chosen, gains: found.update({path.name: chosen}))
-    train_vocoder.collected([], tmp_path, tmp_path, moved=True)
+    monkeypatch.setattr(recordings, "_collect", lambda path, take, chosen, gains: found.update({path.name: chosen}))
+    recordings.collected([], tmp_path, tmp_path, moved=True)
     assert found["sound.npz"] == entries
     assert 5 < len(found["moved.npz"]) < 14
     for entry, _ in found["moved.npz"]:
         assert entry["split"] == "train"
-        assert train_vocoder.manner.drawn(entry["id"]) != train_vocoder.manner.Manner()
+        assert recordings.manner.drawn(entry["id"]) != recordings.manner.Manner()
     found.clear()
-    train_vocoder.collected([], tmp_path, tmp_path)
+    recordings.collected([], tmp_path, tmp_path)
     assert list(found) == ["sound.npz"]
 
 
@@ -130,7 +131,7 @@ def test_judges_learn_and_the_vocoder_is_told_how_to_please_them(one_thread):
 def test_a_few_steps_make_a_hum_more_like_the_recording(sounds, one_thread):
     torch.manual_seed(0)
     model = train_vocoder.begun()
-    batch = train_vocoder.Sounds(sounds, "train").stretches(np.random.default_rng(0), 2)
+    batch = recordings.Sounds(sounds, "train").stretches(np.random.default_rng(0), 2)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     losses = []
     for _ in range(8):
@@ -140,6 +141,6 @@ def test_a_few_steps_make_a_hum_more_like_the_recording(sounds, one_thread):
         optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.8 * losses[0]
-    found = train_vocoder.validate(model, train_vocoder.Sounds(sounds, "dev"))
+    found = train_vocoder.validate(model, recordings.Sounds(sounds, "dev"))
     assert set(found) == {"dev_spectra", "dev_cents"}
     assert all(np.isfinite(list(found.values())))
