@@ -26,6 +26,12 @@ CASES = {
     "睡不着": "shui4 bu4 zhao2",
     "三只小猪": "san1 zhi1 xiao3 zhu1",
     "这只鸟": "zhe4 zhi1 niao3",
+    "四十二只羊": "si4 shi2 er4 zhi1 yang2",  # 只羊 is one word to the cutter
+    "三十只好": "san1 shi2 zhi2 hao3",
+    "最长的河": "zui4 chang2 de5 he2",
+    "这条路最长": "zhe4 tiao2 lu4 zui4 chang2",
+    "个子长高了": "ge4 zi5 zhang3 gao1 le5",
+    "长得最高": "zhang3 de5 zui4 gao1",
     "只有你": "zhi2 you3 ni3",
     "三行代码": "san1 hang2 dai4 ma3",
     "行不行": "xing2 bu5 xing2",

@@ -52,7 +52,7 @@ def analyse(text: str) -> Utterance:
     words: list[str] = []
     syllables: list[Syllable] = []
     phones: list[Phone] = []
-    for clause, marks in _clauses(normal.text):
+    for clause, marks in clauses(normal.text):
         said = _clause(clause, len(words))
         words.extend(clause)
         phones.extend(_clause_phones(said, len(syllables)))
@@ -76,7 +76,7 @@ def speakable(text: str) -> bool:
     return any(not char.isspace() and char not in PAUSE_OF for char in normalise(text).text.strip())
 
 
-def _clauses(normalised: str) -> Iterator[tuple[list[str], str]]:
+def clauses(normalised: str) -> Iterator[tuple[list[str], str]]:
     """The words of each pause-free stretch, with the marks after it."""
     for stretch, marks in CLAUSES.findall(normalised):
         if stretch or marks:
