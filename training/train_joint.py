@@ -5,11 +5,16 @@
 Steps 3 and 5 of README.md train one after the other, the second on a frozen first. Here the encoder also learns what
 the diffusion model needs to be told, which a regression does not ask of it. The residual's average is not moved by the
 diffusion loss (as in Grad-TTS): the average mel stays what a regression makes it.
+
+With `--endless FOLDER` part of the batches come from what endless.py makes, which lacks the noise of a sound: a
+direction of its own in the voice's style tells the diffusion model so, and is left out when it speaks. With `--only
+average` the diffusion model stays as it is, with `--only diffusion` the encoder does.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from batches import Batch, Corpus
+from batches import Batch, Corpus, Endless
 from export import ORDER
 from loop import Trainer, every
-from train_acoustic import whole_loss, window_loss
+from train_acoustic import spread_of, whole_loss, window_loss
 from train_encoder import loss_of as average_loss
 from tts_lab.systems.mini.acoustic import AcousticModel, Content
 from tts_lab.systems.mini.checkpoint import load_model
@@ -34,7 +39,8 @@ MANNERS = 3  # effort, breath, and the sound of WORLD
 class Joint(nn.Module):
     """The acoustic model, the table of voices' styles and the directions of a manner in it.
 
-    styles: rows in the order of the corpus's voices; manner: (3, s), what effort, breath and WORLD's own sound add.
+    styles: rows in the order of the corpus's voices; manner: (3, s), what effort, breath and WORLD's own sound
+    add; soundless: (s,), what tells the diffusion model of a mel that had no sound.
     """
 
     def __init__(self, config: MiniConfig, voices: int) -> None:
@@ -42,10 +48,19 @@ class Joint(nn.Module):
         self.acoustic = AcousticModel(config)
         self.styles = nn.Embedding(voices, config.style)
         self.manner = nn.Parameter(torch.zeros(MANNERS, config.style))
+        self.soundless = nn.Parameter(torch.zeros(config.style))
+
+    def only(self, part: str) -> None:
+        """Teach `average` or `diffusion` alone: the other parts stay as they are."""
+        self.requires_grad_(part == "average")
+        self.acoustic.dit.requires_grad_(part == "diffusion")
+        self.soundless.requires_grad_(part == "diffusion")
 
     def content(self, b: Batch) -> Content:
-        style = self.styles(b.speaker) + b.manner @ self.manner
-        return self.acoustic.content(b.symbol, b.tone, b.place, b.duration, b.pitch, style, b.mel.shape[2], b.phones)
+        style = self.styles(b.speaker) + b.manner[:, :MANNERS] @ self.manner
+        codes = b.symbol, b.tone, b.place, b.duration, b.pitch
+        content = self.acoustic.content(*codes, style, b.mel.shape[2], b.phones)
+        return replace(content, style=style + b.manner[:, MANNERS:] * self.soundless)
 
 
 def bundled(corpus: Corpus, folder: Path) -> Joint:
@@ -91,39 +106,71 @@ def validate(model: Joint, corpus: Corpus) -> dict[str, float]:
     return {"dev_flow": flow, "dev_average": average}
 
 
+class Lessons:
+    """Losses to learn from, one after the other, without end."""
+
+    def __init__(self, model: Joint, corpus: Corpus, args: argparse.Namespace, seed: int) -> None:
+        self.model, self.corpus, self.args = model, corpus, args
+        self.noise = torch.Generator().manual_seed(seed)
+        self.order = np.random.default_rng(seed)
+        self.endless = Endless(args.endless, corpus, self.order) if args.endless else None
+        self.recordings: Iterator[Batch] = iter(())
+
+    def next(self) -> tuple[Tensor, float]:
+        """The loss of a step, and of it what is to be read in the log: the diffusion's or the average mel's."""
+        recorded = self.endless is None or self.order.random() < self.args.recorded
+        batch = self._recording() if recorded else self.endless.batch(self.args.frames)
+        batch = jittered(batch, self.args.jitter, self.noise).to(self.args.device)
+        if self.args.only == "average":
+            average = average_loss(self.model.content(batch).average, batch)[0]
+            return average, average.item()
+        flow, average = losses_of(self.model, batch, self.noise)
+        return (flow if self.args.only else flow + self.args.weight * average), flow.item()
+
+    def _recording(self) -> Batch:
+        batch = next(self.recordings, None)
+        if batch is None:
+            self.recordings = self.corpus.batches("train", self.args.frames, self.order)
+            batch = next(self.recordings)
+        return batch
+
+
 def work(rank: int, args: argparse.Namespace) -> None:
     torch.manual_seed(rank)
     corpus = Corpus(args.features)
     model = bundled(corpus, args.begin).requires_grad_(True).to(args.device)
+    for part in model.acoustic.encoder.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = args.dropout
+    if args.only:
+        model.only(args.only)
     trainer = Trainer(model, args.out, rate=args.rate, minutes=args.minutes)
     resumed = trainer.resume()
     if rank == 0:
         print(f"{sum(p.numel() for p in model.parameters()):,} parameters, resumed: {resumed}", flush=True)
         trainer.log(**validate(trainer.average, corpus))
-    generator = torch.Generator().manual_seed(1000 * rank + trainer.step)
-    order = np.random.default_rng(1000 * rank + trainer.step)
-    recent: list[float] = []
+    lessons = Lessons(model, corpus, args, seed=1000 * rank + trainer.step)
+    recent = [float("nan")]
+
+    def report() -> None:
+        if rank == 0:
+            trainer.log(train=float(np.nanmean(recent[-100:])), **validate(trainer.average, corpus))
+            trainer.save()
+
     while not trainer.done:
-        for batch in corpus.batches("train", args.frames, order):
-            model.train()
-            batch = jittered(batch, args.jitter, generator)
-            with torch.autocast(args.device, torch.bfloat16, enabled=args.bfloat16):
-                flow, average = losses_of(model, batch.to(args.device), generator)
-            trainer.update(flow + args.weight * average, between=lambda: average_gradients(model))
-            recent.append(flow.item())
-
-            def report() -> None:
-                if rank == 0:
-                    trainer.log(train=float(np.mean(recent[-100:])), **validate(trainer.average, corpus))
-                    trainer.save()
-
-            every(trainer, 100, report)
-            trainer.seconds = shared(trainer.seconds)
-            if trainer.done:
-                break
-    if rank == 0:
-        trainer.log(train=float(np.mean(recent[-100:])), **validate(trainer.average, corpus))
-        trainer.save()
+        model.train()
+        with torch.autocast(args.device, torch.bfloat16, enabled=args.bfloat16):
+            loss, told = lessons.next()
+        trainer.update(loss, between=lambda: average_gradients(model))
+        recent.append(told)
+        every(trainer, 100, report)
+        trainer.seconds = shared(trainer.seconds)
+    if args.only == "average":  # what it leaves over is smaller now, and is what the diffusion model will be scaled by
+        average = trainer.average
+        spread = spread_of(lambda batch: (average.content(batch.to(args.device)).average.cpu(),), corpus)
+        model.acoustic.spread.copy_(spread)
+        average.load_state_dict(average.state_dict() | {"acoustic.spread": spread})
+    report()
 
 
 def main() -> None:
@@ -135,6 +182,10 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=4e-4)
     parser.add_argument("--weight", type=float, default=0.5, help="of the average mel's loss beside the diffusion's")
     parser.add_argument("--jitter", type=float, default=0.5, help="of pitch codes while training, in codes")
+    parser.add_argument("--dropout", type=float, default=0.1, help="of the encoder; beside endless speech 0 is better")
+    parser.add_argument("--endless", type=Path, help="folder of what endless.py makes, also while it makes it")
+    parser.add_argument("--recorded", type=float, default=0.5, help="share of batches that are recordings beside these")
+    parser.add_argument("--only", choices=("average", "diffusion"), help="teach this part; the other stays as it is")
     parser.add_argument("--frames", type=int, default=4000, help="mel frames in a batch before cropping")
     parser.add_argument("--bfloat16", action="store_true", help="faster where the processor has units for it")
     add_options(parser, port=29518)

