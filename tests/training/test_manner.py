@@ -93,5 +93,5 @@ def test_moved_rows_stand_beside_the_corpus_and_do_not_change_its_scale(tmp_path
     assert corpus.mean[0] == pytest.approx(0.5)  # of the rows that were not moved
     assert corpus.median_log_f0[0] == pytest.approx(5.1)
     batch = corpus.batch([0, 2])
-    assert batch.manner.tolist() == [[0, 0, 0], [0.5, 0.5, 1]]
+    assert batch.manner.tolist() == [[0, 0, 0, 0], [0.5, 0.5, 1, 0]]
     assert batch.mel[1].mean() == pytest.approx((2 - 0.5) / float(corpus.std[0]), rel=1e-3)
