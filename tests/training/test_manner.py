@@ -8,11 +8,16 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "training"))
 
-pytest.importorskip("pyworld")
 manner = pytest.importorskip("manner")
 batches = pytest.importorskip("batches")
 
 RATE = 22_050
+
+
+@pytest.fixture
+def world():
+    """What takes a voice apart; it comes with the extra `train`."""
+    pytest.importorskip("pyworld")
 
 
 def voice(hertz=160.0, seconds=1.5):
@@ -35,12 +40,14 @@ def share_above(samples, hertz):
     return 10 * np.log10(power[bins > hertz].sum() / power.sum())
 
 
+@pytest.mark.usefixtures("world")
 def test_level_and_range_of_the_pitch_are_moved():
     plain, high = pitch(voice()), pitch(manner.moved(voice(), RATE, manner.Manner(level=3.0, range=1.5)))
     assert np.median(high) - np.median(plain) == pytest.approx(3.0, abs=0.3)
     assert high.std() / plain.std() == pytest.approx(1.5, abs=0.12)
 
 
+@pytest.mark.usefixtures("world")
 def test_effort_and_breath_tilt_the_spectrum_and_keep_the_level():
     plain = manner.moved(voice(), RATE, manner.Manner())
     for how, up in ((manner.Manner(energy=6.0), True), (manner.Manner(energy=-6.0), False)):
@@ -49,6 +56,7 @@ def test_effort_and_breath_tilt_the_spectrum_and_keep_the_level():
         assert np.mean(there**2) == pytest.approx(np.mean(plain**2), rel=1e-3)
 
 
+@pytest.mark.usefixtures("world")
 def test_breath_makes_the_voice_less_periodic():
     import pyworld
 
@@ -61,6 +69,7 @@ def test_breath_makes_the_voice_less_periodic():
     assert aperiodic(breathy) > aperiodic(manner.moved(voice(), RATE, manner.Manner())) + 0.1
 
 
+@pytest.mark.usefixtures("world")
 def test_silence_stays_silence():
     assert np.abs(manner.moved(np.zeros(RATE, dtype=np.float32), RATE, manner.Manner(level=2.0))).max() < 1e-3
 
