@@ -45,15 +45,16 @@ class Corpus:
 
     def __init__(self, folder: Path) -> None:
         self._read(folder / "features.npz")
-        self.voices = tuple(sorted(set(self.raw["speaker"].tolist())))
-        self.speaker = np.array([self.voices.index(s) for s in self.raw["speaker"]])
         train = [s for s, i in zip(self.frame_slices("train"), self.ids("train"), strict=True) if not self.manner[i, 2]]
         mel = np.concatenate([self.raw["mel"][s] for s in train]).astype(np.float32)
         self.mean, self.std = torch.from_numpy(mel.mean(0)), torch.from_numpy(mel.std(0))
         self.median_log_f0 = torch.tensor([self._median(i) for i in range(len(self.voices))])
 
-    def _read(self, path: Path) -> None:
+    def _read(self, path: Path, voices: tuple[str, ...] = ()) -> None:
+        """A file of features, its speakers numbered by their places among `voices`, or else in alphabetical order."""
         self.raw = dict(np.load(path))
+        self.voices = voices or tuple(sorted(set(self.raw["speaker"].tolist())))
+        self.speaker = np.array([self.voices.index(s) for s in self.raw["speaker"]])
         self.manner = self._manner()
 
     def ids(self, split: str) -> np.ndarray:
@@ -123,14 +124,12 @@ class Corpus:
 
 
 class Part(Corpus):
-    """A file of utterances, coded and scaled as another corpus is."""
+    """A file of utterances without sound (`endless.py`), coded and scaled as another corpus is."""
 
     def __init__(self, path: Path, like: Corpus) -> None:
-        self._read(path)
+        self._read(path, like.voices)
         self.manner[:, 3] = 1
-        self.voices, self.median_log_f0 = like.voices, like.median_log_f0
-        self.mean, self.std = like.mean, like.std
-        self.speaker = np.array([self.voices.index(s) for s in self.raw["speaker"]])
+        self.mean, self.std, self.median_log_f0 = like.mean, like.std, like.median_log_f0
 
 
 class Endless:

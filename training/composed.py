@@ -44,11 +44,11 @@ class Composer:
         self.draw = random.Random(seed)
         rows = [json.loads(line) for name in ("corpus", "further")
                 for line in (TEXTS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]  # fmt: skip
-        self.rows = [row for row in rows if row["split"] == "train"]
-        self.sentences = list({row["text"]: row for row in self.rows if row["type"] == "a"}.values())
         held = [row["text"] for row in rows if row["split"] != "train"]
         held += (data_dir() / "texts" / "story.txt").read_text(encoding="utf-8").splitlines()
         self.held = {piece for text in held for piece in pieces(text)}
+        self.rows = [row for row in rows if row["split"] == "train" and not self.is_held(row["text"])]
+        self.sentences = list({row["text"]: row for row in self.rows if row["type"] == "a"}.values())
 
     def sentence(self) -> Reading:
         """The next one, with between 2 and 32 syllables, as jieba cuts it and the lab's front end reads it."""
@@ -63,7 +63,11 @@ class Composer:
             row = self.draw.choice(self.rows if self.draw.random() < 0.3 else self.sentences)
             return row["words"].split(" "), row["pinyin"].split(" ")
         text = self.exchanged() if kind < OWN + EXCHANGED else self.listed()
-        return None if self.held.intersection(pieces(text)) else read(text)
+        return None if self.is_held(text) else read(text)
+
+    def is_held(self, text: str) -> bool:
+        """Whether it has as many characters in a row as a sentence that judges voices."""
+        return not self.held.isdisjoint(pieces(text))
 
     def exchanged(self) -> str:
         """A sentence of the corpus with some of its words exchanged."""
@@ -95,24 +99,29 @@ def family(flag: str) -> str:
 
 
 @cache
-def by_kind() -> dict[tuple[str, int], Words]:
-    """Words of jieba's dictionary by family and length."""
+def dictionary() -> dict[tuple[str, int], dict[str, float]]:
+    """jieba's common words by family and length, each with the weight that it is drawn by."""
     found: dict[tuple[str, int], dict[str, float]] = defaultdict(dict)
     with jieba.get_dict_file() as file:
         for line in file:
             word, count, flag = line.decode("utf-8").split()
             if HAN.fullmatch(word) and int(count) >= COMMON:
                 found[family(flag), len(word)][word] = int(count) ** 0.5
-    return {kind: (list(words), list(accumulate(words.values()))) for kind, words in found.items()
-            if len(words) >= ENOUGH}  # fmt: skip
+    return {kind: words for kind, words in found.items() if len(words) >= ENOUGH}
+
+
+@cache
+def by_kind() -> dict[tuple[str, int], Words]:
+    return {kind: summed(words) for kind, words in dictionary().items()}
 
 
 @cache
 def every_word() -> Words:
-    """All of them, each as likely as among its own kind's."""
-    words = [word for kind, _ in by_kind().values() for word in kind]
-    weights = [b - a for _, sums in by_kind().values() for a, b in zip([0.0, *sums], sums, strict=False)]
-    return words, list(accumulate(weights))
+    return summed({word: weight for words in dictionary().values() for word, weight in words.items()})
+
+
+def summed(words: dict[str, float]) -> Words:
+    return list(words), list(accumulate(words.values()))
 
 
 def read(text: str) -> Reading | None:

@@ -3,7 +3,7 @@
 Nine tenths of the teacher's time go into its last part, which makes samples of 512 numbers for each eightieth of a
 second. A small network reads the mel from these numbers, learnt from speech whose sound was made (`train_readout.py`).
 So the bundled voice's encoder can be taught on as many sentences as one likes, ten hours of speech in an hour of a core
-(`endless.py`). What it reads is an average where the teacher's sound is noise: the diffusion model is not taught on it.
+(`endless.py`). What it reads is an average where the teacher's sound is noise, and the diffusion model is told so.
 
 Axes: b batch, k teacher's frames of 12.5 ms, t mel frames, c the teacher's 512 numbers, m mel bands.
 """

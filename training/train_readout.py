@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 import features
 from loop import Trainer, every
-from readout import CONTENT, Readout, at_frames
+from readout import Readout, at_frames
 from teacher import FRAME_SAMPLES, RATE, Inner, Teacher
 from tts_lab.audio.mel import MEL_22K, log_mel
 
@@ -74,11 +74,10 @@ def scaled(rows: list[Example]) -> Readout:
     readout = Readout()
     content = np.concatenate([e.inner.content[:, ::7].T.astype(np.float32) for e in rows[::9]])
     mel = np.concatenate([e.mel for e in rows]).astype(np.float32)
-    for name, values, floor in (("content", content, 1e-3), ("", mel, 0.0)):
-        prefix = f"{name}_" if name else ""
-        getattr(readout, f"{prefix}mean").copy_(torch.from_numpy(values.mean(0)))
-        getattr(readout, f"{prefix}std").copy_(torch.from_numpy(values.std(0) + floor))
-    assert readout.content_mean.shape == (CONTENT,)
+    scales = ((readout.content_mean, readout.content_std, content), (readout.mean, readout.std, mel))
+    for mean, std, values in scales:
+        mean.copy_(torch.from_numpy(values.mean(0)))
+        std.copy_(torch.from_numpy(values.std(0)).clamp(min=1e-3))
     return readout
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 import librosa
@@ -85,7 +86,10 @@ def rows():
 
 def test_it_learns_and_is_read_as_it_was_saved(rows, tmp_path, monkeypatch, one_thread):
     monkeypatch.setattr(train_readout, "examples", lambda args: rows)
-    monkeypatch.setattr(train_readout, "Trainer", lambda *a, minutes, **k: trainer_of(*a, steps=25, minutes=1e6, **k))
+    of_steps = partial(train_readout.Trainer, steps=25)
+    monkeypatch.setattr(
+        train_readout, "Trainer", lambda *args, **options: of_steps(*args, **options | {"minutes": 1e6})
+    )
     monkeypatch.setattr(sys, "argv", ["train_readout.py", "--corpus", "c", "--features", "f", "--out", str(tmp_path),
                                       "--rate", "0.02"])  # fmt: skip
     before = train_readout.validate(train_readout.scaled(rows), rows[6:])
@@ -97,12 +101,6 @@ def test_it_learns_and_is_read_as_it_was_saved(rows, tmp_path, monkeypatch, one_
     error = np.square((mel - rows[7].mel) / network.std.numpy())[8:-8].mean()
     assert error == pytest.approx(train_readout.validate(network, rows[7:]), rel=0.02)
     assert hertz.shape == (100,)
-
-
-def trainer_of(*args, **options):
-    from loop import Trainer
-
-    return Trainer(*args, **options)
 
 
 def test_other_durations_are_left_out(tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ SYLLABLE = re.compile(r"[a-zü]+[1-5]")
 IS_AFTER = _words("此 图 均 皆 即 实 大多 分别 统一 确诊")  # 为 after these is 'be'
 KEEP_DE = _words("只得 取得 获得 难得 不得 所得 求得 赢得 夺得 心得 非得 总得")  # as the dictionary says
 GAINS = frozenset("了分奖病知出过票胜名第")  # 得 before these is 'get'
-ONLY = _words("只有 只是 只好 只要 只能 只会 只得 只见 只想 只怕 只管 只顾 只身 只为 只在 只不过 只剩 只用 只需")
+ONLY = tuple(_words("只有 只是 只好 只要 只能 只会 只得 只见 只想 只怕 只管 只顾 只身 只为 只在 只不过 只剩 只用 只需"))
 DEGREES = _words("很 太 更 最 真 多 这么 那么 非常 特别 十分 够 不 比较 越 好 有")
 LENGTHS = frozenset("米里尺寸")
 SUBJECTS = _words("我 你 您 他 她 它 我们 你们 他们 她们 咱们 咱 大家 谁 自己")
@@ -117,7 +117,7 @@ def _is_measure(word: str, before: str) -> bool:
     """Whether the 只 of a word counts animals, hands, boats: 一只, and 四十二 只羊 as a cutter may leave it."""
     if word[-1] == "只":
         return _counts(word[:-1] or before)
-    return word[0] == "只" and word not in ONLY and word[:2] not in ONLY and _counts(before)
+    return word[0] == "只" and not word.startswith(ONLY) and _counts(before)
 
 
 def _read_de(word: str, before: str, after: str) -> str | None:
