@@ -277,6 +277,53 @@ def test_its_p_values_are_statsmodels_own_but_for_student_s_t() -> None:
     assert warned == ""
 
 
+@pytest.mark.parametrize("seed", [1, 2, 6])
+def test_its_errors_are_those_of_the_analysis_of_variance(seed: int) -> None:
+    """In a balanced design whose variances are all above zero, the likeliest are those of the mean squares."""
+    listeners, items, conditions = 12, 6, 3
+    random = np.random.default_rng(seed)
+    cube = simulated_scores(listeners, items, [0, 3, 6], random) + random.normal(0, 6, (1, items, conditions))
+    by_listener, by_item, by_condition = cube.mean(1), cube.mean(0), cube.mean((0, 1))
+
+    def interaction(table: np.ndarray) -> np.ndarray:
+        return table - table.mean(1, keepdims=True) - by_condition + cube.mean()
+
+    squares = items * (interaction(by_listener) ** 2).sum(), listeners * (interaction(by_item) ** 2).sum()
+    free = (listeners - 1) * (conditions - 1), (items - 1) * (conditions - 1)
+    alone = (
+        items * conditions * (cube.mean((1, 2)) - cube.mean()) ** 2,
+        listeners * conditions * (cube.mean((0, 2)) - cube.mean()) ** 2,
+    )
+    rest = ((cube - cube.mean()) ** 2).sum() - sum(squares) - sum(part.sum() for part in alone)
+    rest -= listeners * items * ((by_condition - cube.mean()) ** 2).sum()
+    left = cube.size - 1 - sum(free) - (listeners - 1) - (items - 1) - (conditions - 1)
+    of_listeners, of_items, residual = squares[0] / free[0], squares[1] / free[1], rest / left
+    assert min(of_listeners, of_items) > residual  # else a variance would be zero, and the formula another
+    error = math.sqrt(2 / (listeners * items) * (of_listeners + of_items - residual))
+    found = scores.mixed(cube, "abc").differences[0]
+    assert found.p == pytest.approx(2 * t.sf(abs(found.value) / error, items - 1), rel=0.002)
+
+
+def test_a_search_that_stops_early_does_not_decide(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """Of such panels one search or the other ends less likely than it could, or at a singular matrix."""
+    from statsmodels.regression.mixed_linear_model import MixedLM
+
+    random, fit, likely = np.random.default_rng(7), MixedLM.fit, []
+
+    def watched(self, *, method, **more):  # type: ignore[no-untyped-def]
+        found = fit(self, method=method, **more)
+        likely.append(found.llf)
+        return found
+
+    monkeypatch.setattr(MixedLM, "fit", watched)
+    gained = []
+    for _ in range(8):
+        likely.clear()
+        assert scores._fit(simulated_scores(10, 4, [0, 2], random, own=0.1))[0].llf == max(likely)
+        gained.append(max(likely) - likely[0])
+    assert max(gained) > 0.1  # else one search would do
+
+
 @pytest.mark.slow
 def test_the_mixed_model_rejects_no_more_often_than_alpha() -> None:
     """With as few listeners and items as it takes."""

@@ -5,6 +5,7 @@ Axes: l listeners, i items, c conditions.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -127,7 +128,10 @@ def ranks(scores: np.ndarray, conditions: Sequence[str]) -> Comparison:
 
 def _differences(pairs: Any, conditions: Sequence[str], found: Any, p_values: Any) -> tuple[Difference, ...]:
     columns = zip(pairs, found, p_values, holm(list(p_values)), strict=True)
-    return tuple(Difference(conditions[a], conditions[b], float(v), float(p), c) for (a, b), v, p, c in columns)
+    # Rounded, so that what is exactly half a digit is shown alike whatever order a processor adds in.
+    return tuple(
+        Difference(conditions[a], conditions[b], round(float(v), 9), float(p), c) for (a, b), v, p, c in columns
+    )
 
 
 def _wilcoxon(differences: np.ndarray) -> float:
@@ -137,7 +141,11 @@ def _wilcoxon(differences: np.ndarray) -> float:
 
 
 def _fit(scores: np.ndarray) -> tuple[Any, str]:
-    """The fitted model, and what it warned of."""
+    """The fitted model, and what it warned of.
+
+    The likelier of two: where a variance is nearly zero L-BFGS may stop far from the likeliest variances, and whether
+    it calls that converged depends on the processor; Powell's method follows no gradient.
+    """
     import pandas as pd
     from statsmodels.regression.mixed_linear_model import MixedLM
 
@@ -150,5 +158,7 @@ def _fit(scores: np.ndarray) -> tuple[Any, str]:
     model = MixedLM.from_formula("score ~ 0 + C(condition)", frame, groups=np.ones(len(frame)), vc_formula=parts)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a variance is estimated as zero is no fault; not converging is
-        fit = model.fit(reml=True, method=["lbfgs", "powell"])
+        fit = model.fit(reml=True, method="lbfgs")
+        with contextlib.suppress(np.linalg.LinAlgError):  # where its search ends at a singular matrix
+            fit = max(fit, model.fit(reml=True, method="powell"), key=lambda found: found.llf)
     return fit, "" if fit.converged else "; the fit did not converge, so take these p-values for rough"
