@@ -5,7 +5,7 @@ Axes: b utterances, n phones, t mel frames, m mel bands.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ class Batch:
     """Padded utterances. Phone-wise (b, n), frame-wise mel (b, m, t) normalised; masks True where real.
 
     manner: (b, 4), effort in units of 6 dB, breath, 1 where the sound was put together again (`manner.py`), and 1 where
-    there was none (`endless.py`).
+    there was none (`endless.py`). told: what the teacher made the speech of, where that is known.
     """
 
     symbol: Tensor
@@ -35,9 +35,25 @@ class Batch:
     phones: Tensor
     mel: Tensor
     frames: Tensor
+    told: Told | None = None
 
-    def to(self, device: torch.device) -> Batch:
-        return Batch(**{k: v.to(device) for k, v in vars(self).items()})
+    def to(self, device: torch.device | str) -> Batch:
+        return Batch(**{k: v if v is None else v.to(device) for k, v in vars(self).items()})
+
+
+@dataclass
+class Told:
+    """What the teacher made speech of, padded with zeros. contents: (b, n, 2, 512); share: (b, n), nan where a phone
+    has but one content or there is none; curves: (b, h, 2), pitch in Hz and energy; halves: (b, h), True where real.
+    """
+
+    contents: Tensor
+    share: Tensor
+    curves: Tensor
+    halves: Tensor
+
+    def to(self, device: torch.device | str) -> Told:
+        return Told(**{k: v.to(device) for k, v in vars(self).items()})
 
 
 class Corpus:
@@ -90,6 +106,14 @@ class Corpus:
         f = slice(self.raw["frame_start"][i], self.raw["frame_start"][i + 1])
         return ((torch.from_numpy(self.raw["mel"][f]).float() - self.mean) / self.std).T
 
+    def told(self, i: int) -> list[Tensor]:
+        """contents (n, 2, 512), share (n,), curves (h, 2) and h times True, of one utterance; see `Told`."""
+        phones = slice(self.raw["phone_start"][i], self.raw["phone_start"][i + 1])
+        halves = slice(self.raw["tick_start"][i], self.raw["tick_start"][i + 1])
+        values = (self.raw["contents"][phones], self.raw["share"][phones], self.raw["curves"][halves])
+        contents, share, curves = (torch.from_numpy(v.astype(np.float32)) for v in values)
+        return [contents, share, curves, torch.ones(len(curves), dtype=torch.bool)]
+
     def batch(self, ids: list[int]) -> Batch:
         rows = [self.codes(i) for i in ids]
         mels = [self.mel(i) for i in ids]
@@ -99,7 +123,8 @@ class Corpus:
         mel = torch.stack([torch.nn.functional.pad(m, (0, frames - m.shape[1])) for m in mels])
         phones = _pad([torch.ones(len(r["symbol"])) for r in rows]) > 0
         real = torch.arange(frames)[None] < torch.tensor([m.shape[1] for m in mels])[:, None]
-        return Batch(**pad, speaker=torch.from_numpy(self.speaker[ids]),
+        told = Told(*map(_pad, zip(*map(self.told, ids), strict=True))) if "contents" in self.raw else None
+        return Batch(**pad, told=told, speaker=torch.from_numpy(self.speaker[ids]),
                      manner=torch.from_numpy(self.manner[ids]), phones=phones, mel=mel, frames=real)  # fmt: skip
 
     def batches(self, split: str, budget: int, generator: np.random.Generator | None = None) -> Iterator[Batch]:
@@ -161,5 +186,5 @@ class Endless:
         return self.parts[path].batch(ids)
 
 
-def _pad(rows: list[Tensor]) -> Tensor:
-    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+def _pad(rows: Iterable[Tensor]) -> Tensor:
+    return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)

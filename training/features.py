@@ -37,27 +37,33 @@ ARROWS = "→↗↓↘"
 LEAD_SECONDS = 0.05  # the teacher's sound runs ahead of its own alignment by this (best phone-wise fit of the mels)
 
 
-def spans(entry: dict) -> list[tuple[Phone, float]]:
-    """Phones of a manifest line with their seconds.
+def grouped(entry: dict) -> list[tuple[Phone, list[int]]]:
+    """Phones of a manifest line, and which of its tokens each is; none for a full stop that nobody wrote.
 
     Aspiration belongs to its stop, a tone arrow to the sound before it, a space after punctuation to the pause.
     """
-    tokens, seconds = entry["tokens"], entry["durations_s"]
+    tokens = entry["tokens"]
     owner = {k: i for i, s in enumerate(entry["syllables"]) for k in range(s["token_start"], s["token_end"])}
-    out: list[tuple[Phone, float]] = [(Phone(BEGIN), seconds[0] - LEAD_SECONDS)]
+    out: list[tuple[Phone, list[int]]] = [(Phone(BEGIN), [0])]
     phones = {i: list(syllable_phones(s["pinyin"])) for i, s in enumerate(entry["syllables"])}
     for k in range(1, len(tokens) - 1):
         token, last = tokens[k], out[-1][0]
-        joins = token in ARROWS or token == "ʰ" or (token == " " and last.symbol in PAUSES)
-        if joins:
-            out[-1] = (last, out[-1][1] + seconds[k])
+        if token in ARROWS or token == "ʰ" or (token == " " and last.symbol in PAUSES):
+            out[-1][1].append(k)
         elif k in owner:
-            out.append((phones[owner[k]].pop(0), seconds[k]))
+            out.append((phones[owner[k]].pop(0), [k]))
         else:
-            out.append((Phone(WORD if token == " " else token), seconds[k]))
+            out.append((Phone(WORD if token == " " else token), [k]))
     if out[-1][0].symbol not in (".", "!", "?"):
-        out.append((Phone("."), 0.0))
-    return [*out, (Phone(END), seconds[-1] + LEAD_SECONDS)]
+        out.append((Phone("."), []))
+    return [*out, (Phone(END), [len(tokens) - 1])]
+
+
+def spans(entry: dict) -> list[tuple[Phone, float]]:
+    """Phones of a manifest line with their seconds."""
+    seconds = list(entry["durations_s"])
+    seconds[0], seconds[-1] = seconds[0] - LEAD_SECONDS, seconds[-1] + LEAD_SECONDS
+    return [(phone, sum((seconds[k] for k in places), 0.0)) for phone, places in grouped(entry)]
 
 
 def frames_of(seconds: list[float], total: int) -> np.ndarray:

@@ -8,6 +8,7 @@ diffusion loss (as in Grad-TTS): the average mel stays what a regression makes i
 
 With `--endless FOLDER` part of the batches come from what endless.py makes, which lacks the noise of a sound: a
 direction of its own in the voice's style tells the diffusion model so, and is left out when it speaks. With `--only
+said` nothing learns but what phones say to the decoder, from what the teacher's said to it (`told.py`); with `--only
 average` the diffusion model stays as it is, with `--only diffusion` the encoder does.
 """
 
@@ -25,14 +26,17 @@ from torch import Tensor, nn
 from batches import Batch, Corpus, Endless
 from export import ORDER
 from loop import Trainer, every
+from told import told_loss
 from train_acoustic import spread_of, whole_loss, window_loss
 from train_encoder import loss_of as average_loss
 from tts_lab.systems.mini.acoustic import AcousticModel, Content
 from tts_lab.systems.mini.checkpoint import load_model
 from tts_lab.systems.mini.codes import PITCHES
 from tts_lab.systems.mini.config import MiniConfig
+from tts_lab.systems.mini.encoder import Clock, Curves, clock_of
 from workers import add_options, average_gradients, shared, start
 
+TOLD = 0.3  # weight of what phones say to the decoder beside the average mel, where the teacher tells it
 MANNERS = 3  # effort, breath, and the sound of WORLD
 
 
@@ -51,16 +55,36 @@ class Joint(nn.Module):
         self.soundless = nn.Parameter(torch.zeros(config.style))
 
     def only(self, part: str) -> None:
-        """Teach `average` or `diffusion` alone: the other parts stay as they are."""
-        self.requires_grad_(part == "average")
+        """Teach `said`, `average` or `diffusion` alone: the other parts stay as they are."""
+        self.requires_grad_(part != "diffusion")
+        encoder = self.acoustic.encoder
+        for kept in (encoder.decoder, encoder.readout, encoder.voice):
+            kept.requires_grad_(part == "average")
         self.acoustic.dit.requires_grad_(part == "diffusion")
         self.soundless.requires_grad_(part == "diffusion")
 
+    def style(self, b: Batch) -> Tensor:
+        return self.styles(b.speaker) + b.manner[:, :MANNERS] @ self.manner
+
     def content(self, b: Batch) -> Content:
-        style = self.styles(b.speaker) + b.manner[:, :MANNERS] @ self.manner
+        style = self.style(b)
         codes = b.symbol, b.tone, b.place, b.duration, b.pitch
         content = self.acoustic.content(*codes, style, b.mel.shape[2], b.phones)
         return replace(content, style=style + b.manner[:, MANNERS:] * self.soundless)
+
+    def said(self, b: Batch) -> tuple[Curves, Clock, Tensor]:
+        """What phones say to the decoder, when, and in which style."""
+        style, encoder = self.style(b), self.acoustic.encoder
+        x = encoder.phones(b.symbol, b.tone, b.place, b.duration, b.pitch, style, b.phones)
+        clock = clock_of(b.duration, b.mel.shape[2], batched=True)
+        return encoder.said(x, clock, b.pitch, style), clock, style
+
+    def average(self, b: Batch) -> tuple[Tensor, Curves]:
+        """The average mel (b, m, t) and what phones say to the decoder."""
+        said, clock, style = self.said(b)
+        encoder = self.acoustic.encoder
+        inner = encoder.shaped(said, clock, style)
+        return encoder.read(inner, said, b.duration, b.mel.shape[2])[0], said
 
 
 def bundled(corpus: Corpus, folder: Path) -> Joint:
@@ -121,9 +145,13 @@ class Lessons:
         recorded = self.endless is None or self.order.random() < self.args.recorded
         batch = self._recording() if recorded else self.endless.batch(self.args.frames)
         batch = jittered(batch, self.args.jitter, self.noise).to(self.args.device)
+        if self.args.only == "said":
+            loss = told_loss(self.model.said(batch)[0], batch)
+            return loss, loss.item()
         if self.args.only == "average":
-            average = average_loss(self.model.content(batch).average, batch)[0]
-            return average, average.item()
+            average, said = self.model.average(batch)
+            loss, read = average_loss(average, batch)
+            return (loss if batch.told is None else loss + TOLD * told_loss(said, batch)), read.item()
         flow, average = losses_of(self.model, batch, self.noise)
         return (flow if self.args.only else flow + self.args.weight * average), flow.item()
 
@@ -185,7 +213,9 @@ def main() -> None:
     parser.add_argument("--dropout", type=float, default=0.1, help="of the encoder; beside endless speech 0 is better")
     parser.add_argument("--endless", type=Path, help="folder of what endless.py makes, also while it makes it")
     parser.add_argument("--recorded", type=float, default=0.5, help="share of batches that are recordings beside these")
-    parser.add_argument("--only", choices=("average", "diffusion"), help="teach this part; the other stays as it is")
+    parser.add_argument(
+        "--only", choices=("said", "average", "diffusion"), help="teach this part; the other stays as it is"
+    )
     parser.add_argument("--frames", type=int, default=4000, help="mel frames in a batch before cropping")
     parser.add_argument("--bfloat16", action="store_true", help="faster where the processor has units for it")
     add_options(parser, port=29518)

@@ -18,7 +18,7 @@ import corpus as corpora
 import endless
 import features
 from batches import Corpus, Endless, Part
-from readout import Readout
+from readout import Reader
 from teacher import Inner, Move
 
 VOICES = ("zf_xiaobei", "zf_xiaoxiao", "zm_yunjian", "zm_yunxi")
@@ -78,7 +78,7 @@ def test_a_text_without_one_reading_a_character_is_not_used(monkeypatch):
 def test_time_is_bent_so_that_borders_lie_on_whole_frames():
     seconds = [0.1, 0.225, 0.05, 0.3]
     total = 58
-    read = endless.bent(seconds, total)
+    read = endless.bent(seconds, total, np.arange(total) + 0.5)
     whole = np.concatenate([[0], np.cumsum(features.frames_of(seconds, total))])
     real = np.concatenate([[0], np.cumsum(seconds)]) / sum(seconds) * total
     assert read.shape == (total,)
@@ -89,7 +89,7 @@ def test_time_is_bent_so_that_borders_lie_on_whole_frames():
 
 
 def test_phones_too_short_for_a_frame_are_survived():
-    read = endless.bent([0.1, 0.002, 0.0, 0.3], 35)
+    read = endless.bent([0.1, 0.002, 0.0, 0.3], 35, np.arange(35) + 0.5)
     assert (np.diff(read) > 0).all()
     assert read[0] > 0
     assert read[-1] < 35
@@ -117,13 +117,15 @@ class Fake:
         frames = np.full(len(tokens), 4)
         count = 2 * frames.sum()
         ramp = np.linspace(0, 1, 512 * count, dtype=np.float32).reshape(512, count)
-        return Inner(ramp, np.full(count, 200.0, dtype=np.float32), np.zeros(count, dtype=np.float32), frames)
+        places = np.tile(np.arange(len(tokens), dtype=np.float32), (512, 1))
+        zeros = np.zeros(count, dtype=np.float32)
+        return Inner(ramp, np.full(count, 200.0, dtype=np.float32), zeros, frames, places)
 
 
 @pytest.fixture
 def source(monkeypatch):
     monkeypatch.setattr(endless, "Teacher", Fake)
-    monkeypatch.setattr(endless.readout, "load", lambda folder: Readout().eval())
+    monkeypatch.setattr(endless.readout, "load", lambda folder: Reader().eval())
     return endless.Source(Path(), Path())
 
 
@@ -137,6 +139,21 @@ def test_an_utterance_has_the_features_of_a_recording(source, one_thread):
     heard = [f for f in row["log_f0"] if np.isfinite(f)]
     np.testing.assert_allclose(heard, np.log(200), rtol=1e-5)
     assert set(features.pack([row])) == set(features.pack([row | {"id": "other"}]))
+
+
+def test_an_utterance_says_what_the_teacher_was_told(source, one_thread):
+    row = source.utterance((["土", "，", "妈妈", "。"], ["tu3", "ma1", "ma5"]), "zf_xiaobei", 1.0, Move(), "e")
+    # $ t ʰ u ↓ , _ m a → m a . $
+    assert row["contents"][:, :, 0].tolist() == [[0, 0], [1, 2], [3, 4], [5, 6], [7, 7], [8, 9], [10, 10], [11, 11],
+                                                 [12, 12], [13, 13]]  # fmt: skip
+    shared = [bool(x) for x in np.isfinite(row["share"])]
+    assert shared == [False, True, True, True, False, True, False, False, False, False]
+    assert set(row["share"][shared]) == {0.5}
+    assert len(row["curves"]) == 2 * endless.ticks_of(len(row["mel"]))
+    np.testing.assert_array_equal(row["curves"][:, 0], 200)
+    packed = endless.packed([row, row])
+    assert packed["tick_start"].tolist() == [0, len(row["curves"]), 2 * len(row["curves"])]
+    assert len(packed["contents"]) == packed["phone_start"][-1]
 
 
 def test_files_come_whole_and_are_learnt_from_while_more_are_made(source, tmp_path, one_thread):

@@ -53,7 +53,7 @@ class AcousticModel(nn.Module):
         super().__init__()
         d = config.dit
         self.encoder = Encoder(config.encoder, config.style, config.mels)
-        content = config.encoder.width + config.mels
+        content = config.encoder.readout + config.mels
         sizes = DiTSizes(config.mels, content, config.style, d.width, d.heads, d.layers, d.inner, patch=d.patch,
                          feed_forward="conv", conv_position=7, dropout=d.dropout)  # fmt: skip
         self.dit = DiT(sizes)

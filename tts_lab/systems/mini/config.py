@@ -7,14 +7,24 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Text side of the acoustic stage: phones and prosody -> an average mel and features per frame."""
+    """Text side of the acoustic stage: phones and prosody -> an average mel and features per frame.
+
+    width to tick_layers: of the blocks over phones and over ticks; content to voice: of the decoder that came from the
+    voice's teacher (`rank`: of its factored convolutions); readout, readout_layers: of what reads the mel.
+    """
 
     width: int = 224
     heads: int = 4
     layers: int = 5
     inner: int = 448
-    frame_layers: int = 4
+    tick_layers: int = 3
     dropout: float = 0.1
+    content: int = 512
+    channels: int = 1024
+    rank: int = 128
+    voice: int = 16
+    readout: int = 256
+    readout_layers: int = 4
 
 
 @dataclass(frozen=True)
