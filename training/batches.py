@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from tts_lab.systems.mini.codes import encode_duration, encode_pitch
+from tts_lab.systems.mini.encoder import Codes, span_of
 from tts_lab.systems.mini.prosody import ENERGY_UNIT
+from tts_lab.text.spelling import spelt
 
 
 @dataclass
@@ -22,20 +24,18 @@ class Batch:
     """Padded utterances. Phone-wise (b, n), frame-wise mel (b, m, t) normalised; masks True where real.
 
     manner: (b, 4), effort in units of 6 dB, breath, 1 where the sound was put together again (`manner.py`), and 1 where
-    there was none (`endless.py`). told: what the teacher made the speech of, where that is known.
+    there was none (`endless.py`). told: what the teacher made the speech of, where that is known; encoded: what the
+    encoder says of it, where that is remembered (`encoded.py`).
     """
 
-    symbol: Tensor
-    tone: Tensor
-    place: Tensor
-    duration: Tensor
-    pitch: Tensor
+    codes: Codes
     speaker: Tensor
     manner: Tensor
     phones: Tensor
     mel: Tensor
     frames: Tensor
     told: Told | None = None
+    encoded: Encoded | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         return Batch(**{k: v if v is None else v.to(device) for k, v in vars(self).items()})
@@ -56,6 +56,17 @@ class Told:
         return Told(**{k: v.to(device) for k, v in vars(self).items()})
 
 
+@dataclass
+class Encoded:
+    """What an encoder said. average: (b, m, t) normalised; features: (b, t, c); zeros behind an utterance's end."""
+
+    average: Tensor
+    features: Tensor
+
+    def to(self, device: torch.device | str) -> Encoded:
+        return Encoded(self.average.to(device), self.features.to(device))
+
+
 class Corpus:
     """All utterances in memory (mels as float16), with the statistics that normalise them."""
 
@@ -72,6 +83,7 @@ class Corpus:
         self.voices = voices or tuple(sorted(set(self.raw["speaker"].tolist())))
         self.speaker = np.array([self.voices.index(s) for s in self.raw["speaker"]])
         self.manner = self._manner()
+        self.encoded: tuple[np.ndarray, np.ndarray] | None = None  # average (f, m) and features (f, c) of all frames
 
     def ids(self, split: str) -> np.ndarray:
         return np.flatnonzero(self.raw["split"] == split)
@@ -94,11 +106,13 @@ class Corpus:
         return float(np.nanmedian(np.concatenate(own)))
 
     def codes(self, i: int) -> dict[str, Tensor]:
-        """Symbol, tone, place, duration (frames) and pitch code of one utterance, each (n,) int64."""
+        """The tensors of `Codes`, of one utterance: without the first axis, int64."""
         p = slice(self.raw["phone_start"][i], self.raw["phone_start"][i + 1])
         get = {k: torch.from_numpy(self.raw[k][p]) for k in ("symbol", "tone", "place", "duration", "log_f0", "voiced")}
         pitch = encode_pitch(get["log_f0"], get["voiced"], self.median_log_f0[self.speaker[i]])
         whole = {k: get[k].long() for k in ("symbol", "tone", "place")}
+        spelling = spelt(*(values.tolist() for values in whole.values()))
+        whole |= {"tokens": torch.tensor(spelling.tokens), "places": torch.tensor(spelling.places)}
         return whole | {"duration": encode_duration(get["duration"]), "pitch": pitch}
 
     def mel(self, i: int) -> Tensor:
@@ -114,6 +128,16 @@ class Corpus:
         contents, share, curves = (torch.from_numpy(v.astype(np.float32)) for v in values)
         return [contents, share, curves, torch.ones(len(curves), dtype=torch.bool)]
 
+    def _encoded(self, ids: list[int], frames: int) -> Encoded | None:
+        if self.encoded is None:
+            return None
+        rows = [torch.zeros(len(ids), frames, values.shape[1]) for values in self.encoded]
+        for row, values in zip(rows, self.encoded, strict=True):
+            for k, i in enumerate(ids):
+                start, end = self.raw["frame_start"][i : i + 2]
+                row[k, : end - start] = torch.from_numpy(values[start:end].astype(np.float32))
+        return Encoded(rows[0].transpose(1, 2), rows[1])
+
     def batch(self, ids: list[int]) -> Batch:
         rows = [self.codes(i) for i in ids]
         mels = [self.mel(i) for i in ids]
@@ -124,7 +148,8 @@ class Corpus:
         phones = _pad([torch.ones(len(r["symbol"])) for r in rows]) > 0
         real = torch.arange(frames)[None] < torch.tensor([m.shape[1] for m in mels])[:, None]
         told = Told(*map(_pad, zip(*map(self.told, ids), strict=True))) if "contents" in self.raw else None
-        return Batch(**pad, told=told, speaker=torch.from_numpy(self.speaker[ids]),
+        codes = Codes(**pad, span=span_of(pad["duration"]))
+        return Batch(codes, told=told, encoded=self._encoded(ids, frames), speaker=torch.from_numpy(self.speaker[ids]),
                      manner=torch.from_numpy(self.manner[ids]), phones=phones, mel=mel, frames=real)  # fmt: skip
 
     def batches(self, split: str, budget: int, generator: np.random.Generator | None = None) -> Iterator[Batch]:
@@ -170,13 +195,17 @@ class Endless:
         self.parts: dict[Path, Corpus] = {}
         self.drawn: list[tuple[Path, list[int]]] = []
 
+    def look(self) -> None:
+        """See what files there are. Raises FileNotFoundError where the folder holds none."""
+        for path in sorted(set(self.folder.glob("[!.]*.npz")) - set(self.parts)):
+            self.parts[path] = Part(path, self.like)
+        if not self.parts:
+            raise FileNotFoundError(f"{self.folder} holds no speech yet; training/endless.py makes some.")
+
     def batch(self, budget: int) -> Batch:
         """The next one, of about `budget` frames. Raises FileNotFoundError where the folder holds no file."""
         if not self.drawn:
-            for path in sorted(set(self.folder.glob("[!.]*.npz")) - set(self.parts)):
-                self.parts[path] = Part(path, self.like)
-            if not self.parts:
-                raise FileNotFoundError(f"{self.folder} holds no speech yet; training/endless.py makes some.")
+            self.look()
             every = [
                 (path, ids) for path, part in self.parts.items() for ids in part.plan("train", budget, self.generator)
             ]

@@ -33,7 +33,7 @@ from composed import Composer, Reading
 from corpus import tokens_of
 from teacher import FRAME_SAMPLES, INNER_RATE, RATE, Inner, Move, Teacher
 from tts_lab.audio.mel import MEL_22K
-from tts_lab.systems.mini.encoder import LEAD, TICKS_IN_FRAME, ticks_of
+from tts_lab.systems.mini.encoder import LATE, LEAD, TICKS_IN_FRAME, span_of, ticks_of
 
 MEDIANS = {"zf_xiaobei": 237.0, "zf_xiaoxiao": 239.0, "zm_yunjian": 108.0, "zm_yunxi": 155.0}  # Hz, of the corpus
 SPEEDS = (0.9, 0.95, 1.0, 1.0, 1.0, 1.05, 1.1, 1.15)
@@ -61,8 +61,7 @@ class Source:
         spoken = [s for _, s in features.spans(entry)]
         mel, pitch = self.readout.read(inner, bent(spoken, total, np.arange(total) + 0.5))
         row = features.of_mel(entry, mel, pitch)
-        halves = np.arange(2 * ticks_of(len(row["mel"]))) / 2 + 0.25
-        places = bent(spoken, total, row["first"] + (halves - LEAD) / TICKS_IN_FRAME)
+        places = bent(spoken, total, row["first"] + middles(row["duration"]))
         return row | told(entry, inner) | {"curves": curves(inner, places)}
 
 
@@ -73,6 +72,17 @@ def told(entry: dict[str, Any], inner: Inner) -> dict[str, np.ndarray]:
     contents = inner.tokens.T[[[tokens[0], tokens[-1]] for tokens in known]]
     share = [inner.frames[t[0]] / inner.frames[t].sum() if len(t) > 1 else np.nan for t in places]
     return {"contents": contents.astype(np.float16), "share": np.array(share, dtype=np.float32)}
+
+
+def middles(durations: np.ndarray) -> np.ndarray:
+    """Where the middles of half ticks (h,) lie in mel frames, of phones (n,) that last so many: the other way of what
+    the encoder's clock says of frames."""
+    known = torch.from_numpy(durations)
+    ends = np.concatenate([[0], durations.cumsum()])
+    ticks = np.concatenate([[0], ticks_of(known).cumsum(0).numpy()]) + LEAD - LATE
+    halves = np.arange(2 * span_of(known[None])) / 2 + 0.25
+    outside = (np.minimum(halves - ticks[0], 0) + np.maximum(halves - ticks[-1], 0)) / TICKS_IN_FRAME
+    return np.interp(halves, ticks, ends) + outside
 
 
 def curves(inner: Inner, places: np.ndarray) -> np.ndarray:
@@ -91,11 +101,11 @@ def packed(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
 def bent(seconds: list[float], total: int, at: np.ndarray) -> np.ndarray:
     """Where to read what is asked of the places `at`, both in frames, so that phones of so many seconds last whole
     frames of the `total`."""
-    ends = np.concatenate([[0.0], np.cumsum(seconds)]) / sum(seconds) * total
+    ends = np.concatenate([[0.0], np.cumsum(seconds)]) * MEL_22K.sample_rate / MEL_22K.hop_length
     whole = np.concatenate([[0], np.cumsum(features.frames_of(seconds, total))])
     places, inverse = np.unique(whole, return_inverse=True)  # phones without a frame share their borders
     real = np.bincount(inverse, ends) / np.bincount(inverse)
-    real[0], real[-1] = 0.0, total
+    real[0], real[-1] = 0.0, ends[-1]
     return np.interp(at, places, real)
 
 

@@ -1,12 +1,11 @@
-"""An encoder that begins as the teacher's decoder: factored, beside the bundled phones and diffusion model.
+"""An encoder that begins as the teacher's reader and decoder: factored, beside the bundled phones and diffusion model.
 
     python training/from_teacher.py --packages packages --readout runs/readout --out begin
 
-What the decoder's convolutions put out for Mandarin is looked at in composed sentences of all four voices. Of each the
+What their convolutions put out for Mandarin is looked at in composed sentences of all four voices. Of each the
 `rank` directions that vary most are kept (each channel measured by its deviation, as the norms behind it do), so no
-weight is learned here and yet the mel hardly changes; the script says how much. Phones' contents and curves begin as
-chance has it: train_joint.py --only said teaches them. Writes a folder
-of weights for `train_joint.py --begin`.
+weight is learned here and yet contents and mel hardly change; the script says how much. Curves of pitch and energy
+begin as chance has it: train_joint.py --only said teaches them. Writes a folder of weights for its `--begin`.
 """
 
 from __future__ import annotations
@@ -30,14 +29,18 @@ from composed import Composer
 from corpus import tokens_of
 from endless import MEDIANS, SPEEDS, move_of
 from export import MADE_BY, ORDER, VOICES, kept
-from teacher import Teacher, read_weights
+from teacher import PAD, Teacher, read_weights
 from tts_lab.nn.adain import AdaptiveBlock, FactoredConv
 from tts_lab.systems.mini.checkpoint import MiniModel, save
 from tts_lab.systems.mini.config import EncoderConfig, MiniConfig
 from tts_lab.systems.mini.inner import BLOCKS, InnerDecoder
+from tts_lab.systems.mini.reader import LAYERS, TokenReader
 from tts_lab.systems.mini.readout import ENERGY_UNIT, REFERENCE_HZ
+from tts_lab.text.spelling import EDGE, TOKENS
 
-PLACE = "/decoder/decoder"
+PLACE, READER = "/decoder/decoder", "/encoder/text_encoder"
+READING = tuple(f"{READER}/cnn.{i}/cnn.{i}.0" for i in range(LAYERS))
+LSTM = f"{READER}/lstm/LSTM_quant"
 CONTENT_IN = "/encoder/MatMul_1_output_0"  # (1, 512, k): each token's content for as long as it lasts
 BLOCK_NAMES = ("encode", *(f"decode.{i}" for i in range(BLOCKS + 1)))
 CONVS = {"conv1": "conv1", "conv2": "conv2", "shortcut": "conv1x1"}
@@ -59,18 +62,28 @@ class Graph:
 
     def conv(self, path: str) -> tuple[Tensor, Tensor]:
         """Weight (out, in, k) and bias (out,) of a convolution, as the numbers it was trained to."""
-        node = next(n for n in self.model.graph.node if n.name == f"{PLACE}/{path}/Conv_quant")
+        node = self.node(f"{path}/Conv_quant")
         scale = self.values[node.input[1].removesuffix("_quantized_float") + "_scale"]
         weight = torch.from_numpy(self.values[node.input[1]] * scale.reshape(-1, *[1] * (scale.ndim and 2)))
-        name = path.replace("asr_res/", "").replace("/", ".")
-        bias = self.values.get(f"decoder.decoder.{name}.bias", np.zeros(len(weight), dtype=np.float32))
+        bias = self.values.get(_parameter(path) + ".bias", np.zeros(len(weight), dtype=np.float32))
         return weight, torch.from_numpy(bias.copy())
+
+    def node(self, name: str) -> onnx.NodeProto:
+        return next(node for node in self.model.graph.node if node.name == name)
 
     def linear(self, path: str) -> tuple[Tensor, Tensor]:
         """Weight (out, in) and bias (out,) of a linear layer."""
         name = f"decoder.decoder.{path}"
         weight = self.values[f"{name}.weight_quantized_float"] * self.values[f"{name}.weight_scale"]
         return torch.from_numpy(weight.T.copy()), torch.from_numpy(self.values[f"{name}.bias"])
+
+
+def _parameter(path: str) -> str:
+    """Name of a module's parameters, of its path in the graph: a list's name stands twice in that."""
+    parts = path.strip("/").split("/")
+    return ".".join(
+        part for part, after in zip(parts, [*parts[1:], ""], strict=True) if not after.startswith(f"{part}.")
+    )
 
 
 def output_of(path: str, conv: str) -> str:
@@ -107,17 +120,20 @@ class Spread:
 
 @dataclass
 class Seen:
-    """Utterances that the decoder was watched at: what went in and came out, to compare with."""
+    """Utterances that the teacher was watched at: what went in and came out, to compare with."""
 
     voice: str
+    tokens: list[str]
     given: dict[str, np.ndarray]
 
 
 def watch(packages: Path, graph: Graph, utterances: int) -> tuple[dict[str, Spread], list[Seen]]:
-    """Run the teacher on composed sentences and look at what its decoder's convolutions and blocks put out."""
-    convs = [output_of(p, c) for p in BLOCK_NAMES for c in CONVS.values()]
+    """Run the teacher on composed sentences and look at what its convolutions and its decoder's blocks put out."""
+    convs = [output_of(p, c) for p in BLOCK_NAMES for c in CONVS.values()] + [
+        f"{path}/Conv_output_0" for path in READING
+    ]
     blocks = [block_output(p) for p in BLOCK_NAMES]
-    inputs = [CONTENT_IN, floating.PITCH, floating.ENERGY]
+    inputs = [CONTENT_IN, floating.PITCH, floating.ENERGY, floating.TOKENS]
     names = list(dict.fromkeys([*convs, *blocks, *inputs]))
     moved = floating.with_moves(graph.model)
     options = onnxruntime.SessionOptions()
@@ -134,7 +150,7 @@ def watch(packages: Path, graph: Graph, utterances: int) -> tuple[dict[str, Spre
         found = dict(zip(names, values, strict=True))
         for name, spread in spreads.items():
             spread.see(found[name][0])
-        seen.append(Seen(voice, {name: found[name] for name in (*inputs, floating.CONTENT)}))
+        seen.append(Seen(voice, tokens, {name: found[name] for name in (*inputs, floating.CONTENT)}))
     return spreads, seen
 
 
@@ -171,10 +187,10 @@ def decoder_of(graph: Graph, spreads: dict[str, Spread], config: EncoderConfig, 
                ) -> InnerDecoder:  # fmt: skip
     decoder = InnerDecoder(config.content, config.channels, config.rank, config.voice)
     for conv, path, unit in ((decoder.pitch, "F0_conv", REFERENCE_HZ), (decoder.energy, "N_conv", ENERGY_UNIT)):
-        weight, bias = graph.conv(path)
+        weight, bias = graph.conv(f"{PLACE}/{path}")
         conv.weight.copy_(weight * unit)
         conv.bias.copy_(bias)
-    weight, bias = graph.conv("asr_res/asr_res.0")
+    weight, bias = graph.conv(f"{PLACE}/asr_res/asr_res.0")
     decoder.side.weight.copy_(weight)
     decoder.side.bias.copy_(bias)
     for block, path in zip((decoder.encode, *decoder.decode, decoder.leave), BLOCK_NAMES, strict=True):
@@ -182,13 +198,57 @@ def decoder_of(graph: Graph, spreads: dict[str, Spread], config: EncoderConfig, 
         for name, conv in CONVS.items():
             outputs = spreads[output_of(path, conv)]
             scale = outputs.deviation if name == "conv1" else spreads[block_output(path)].deviation
-            share = factor(getattr(block, name), *graph.conv(f"{path}/{conv}"), outputs, scale)
+            share = factor(getattr(block, name), *graph.conv(f"{PLACE}/{path}/{conv}"), outputs, scale)
             print(f"{path} {name}: {share:.4f} of the variance in {config.rank} directions")
         if block.pool is not None:
-            pool = next(n for n in graph.model.graph.node if n.name == f"{PLACE}/{path}/pool/ConvTranspose")
+            pool = graph.node(f"{PLACE}/{path}/pool/ConvTranspose")
             block.pool.weight.copy_(torch.from_numpy(graph.values[pool.input[1]]))
             block.pool.bias.copy_(torch.from_numpy(graph.values[pool.input[2]]))
     return decoder
+
+
+@torch.no_grad()
+def reader_of(
+    graph: Graph, spreads: dict[str, Spread], config: EncoderConfig, vocabulary: dict[str, int]
+) -> TokenReader:
+    """The teacher's reader of the tokens that Mandarin has."""
+    reader = TokenReader(config.content, config.rank)
+    name = f"{_parameter(READER)}.embedding.weight"
+    zero = graph.values[graph.node(f"{READER}/embedding/Gather_quant_DequantizeLinear").input[2]]
+    table = (graph.values[f"{name}_quantized"].astype(np.float32) - zero) * graph.values[f"{name}_scale"]
+    rows = [0 if token == EDGE else vocabulary[token] for token in TOKENS[1:]]
+    reader.token.weight[1:] = torch.from_numpy(table[rows])
+    for layer, path in zip(reader.layers, READING, strict=True):
+        outputs = spreads[f"{path}/Conv_output_0"]
+        share = factor(layer.conv, *graph.conv(path), outputs, outputs.deviation)
+        print(f"{path}: {share:.4f} of the variance in {config.rank} directions")
+        parameter = _parameter(path)[:-1] + "1."
+        layer.norm.weight.copy_(torch.from_numpy(graph.values[f"{parameter}gamma"]))
+        layer.norm.bias.copy_(torch.from_numpy(graph.values[f"{parameter}beta"]))
+    _, w, r, b, *_ = (graph.values.get(name) for name in graph.node(LSTM).input)
+    for k, suffix in enumerate(("", "_reverse")):
+        own = {"weight_ih": w[k], "weight_hh": r[k], "bias_ih": b[k, : len(w[k])], "bias_hh": b[k, len(w[k]) :]}
+        for (
+            kind,
+            values,
+        ) in own.items():  # the graph has input, output, forget and cell; torch forget and cell before output
+            i, o, f, c = torch.from_numpy(values.copy()).chunk(4)
+            getattr(reader.lstm, f"{kind}_l0{suffix}").copy_(torch.cat((i, f, c, o)))
+    return reader
+
+
+@torch.no_grad()
+def read_as(reader: TokenReader, seen: list[Seen]) -> float:
+    """Mean square of what factoring changes in the contents, in parts of their variance."""
+    wrong, every = 0.0, []
+    for one in seen:
+        told = torch.from_numpy(one.given[floating.TOKENS])[0].T
+        tokens = torch.tensor([[TOKENS.index(EDGE if token == PAD else token) for token in one.tokens]])
+        places = torch.arange(tokens.shape[1])[None, :, None].expand(-1, -1, 2)
+        wrong += float((reader(tokens, places, batched=False)[0, :, 0] - told).square().sum())
+        every.append(told)
+    flat = torch.cat(every)
+    return wrong / float((flat - flat.mean(0)).square().sum())
 
 
 def styles_of(teacher_style: Callable[[str], np.ndarray], width: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -232,11 +292,13 @@ def heard(decoder: InnerDecoder, rows: Tensor, reader: readout.Reader, seen: lis
 
 
 @torch.no_grad()
-def begun(folder: Path, config: MiniConfig, decoder: InnerDecoder, rows: Tensor, reader: readout.Reader) -> MiniModel:
+def begun(folder: Path, config: MiniConfig, tokens: TokenReader, decoder: InnerDecoder, rows: Tensor,
+          reader: readout.Reader) -> MiniModel:  # fmt: skip
     """A model of what the bundled one in a folder holds and still fits, with the parts in their places."""
     model = MiniModel(config)
     old = kept(model, folder)
     encoder = model.acoustic.encoder
+    encoder.reader.load_state_dict(tokens.state_dict())
     encoder.decoder.load_state_dict(decoder.state_dict())
     encoder.readout.load_state_dict(reader.bare(model.acoustic.mean, model.acoustic.std).state_dict())
     fitted(encoder.voice, model.acoustic_styles, model.manner, rows)
@@ -263,11 +325,14 @@ def main() -> None:
     config = replace(MiniConfig(), voices=tuple(VOICES[name].name for name in ORDER))
     graph = Graph.read(args.packages)
     spreads, seen = watch(args.packages, graph, args.utterances)
-    mean, basis, rows = styles_of(Teacher(args.packages, sound=False).style, config.encoder.voice)
+    teacher = Teacher(args.packages, sound=False)
+    mean, basis, rows = styles_of(teacher.style, config.encoder.voice)
+    tokens = reader_of(graph, spreads, config.encoder, teacher.vocabulary)
+    print(f"of what tokens mean {read_as(tokens, seen[-20:]):.4f} changes (in parts of the variance)")
     decoder = decoder_of(graph, spreads, config.encoder, mean, basis)
     reader = readout.load(args.readout)
     print(f"what is read changes by {heard(decoder, rows, reader, seen[-20:]):.4f} (mean square, normalised mels)")
-    model = begun(args.begin, config, decoder, rows, reader)
+    model = begun(args.begin, config, tokens, decoder, rows, reader)
     path = save(model, config, [VOICES[name] for name in ORDER], MADE_BY, args.out)
     print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB, {sum(p.numel() for p in model.parameters()):,} parameters")
 

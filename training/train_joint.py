@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from batches import Batch, Corpus, Endless
+from encoded import remember
 from export import ORDER
 from loop import Trainer, every
 from told import told_loss
@@ -58,7 +59,7 @@ class Joint(nn.Module):
         """Teach `said`, `average` or `diffusion` alone: the other parts stay as they are."""
         self.requires_grad_(part != "diffusion")
         encoder = self.acoustic.encoder
-        for kept in (encoder.decoder, encoder.readout, encoder.voice):
+        for kept in (encoder.reader, encoder.decoder, encoder.readout, encoder.voice):
             kept.requires_grad_(part == "average")
         self.acoustic.dit.requires_grad_(part == "diffusion")
         self.soundless.requires_grad_(part == "diffusion")
@@ -68,23 +69,26 @@ class Joint(nn.Module):
 
     def content(self, b: Batch) -> Content:
         style = self.style(b)
-        codes = b.symbol, b.tone, b.place, b.duration, b.pitch
-        content = self.acoustic.content(*codes, style, b.mel.shape[2], b.phones)
+        if b.encoded is None:
+            content = self.acoustic.content(b.codes, style, b.mel.shape[2], b.phones)
+        else:
+            content = Content(b.encoded.average, b.encoded.features, style)
         return replace(content, style=style + b.manner[:, MANNERS:] * self.soundless)
 
     def said(self, b: Batch) -> tuple[Curves, Clock, Tensor]:
         """What phones say to the decoder, when, and in which style."""
         style, encoder = self.style(b), self.acoustic.encoder
-        x = encoder.phones(b.symbol, b.tone, b.place, b.duration, b.pitch, style, b.phones)
-        clock = clock_of(b.duration, b.mel.shape[2], batched=True)
-        return encoder.said(x, clock, b.pitch, style), clock, style
+        contents = encoder.reader(b.codes.tokens, b.codes.places, batched=True)
+        x = encoder.phones(b.codes, contents, style, b.phones)
+        clock = clock_of(b.codes.duration, b.mel.shape[2], b.codes.span, batched=True)
+        return encoder.said(x, contents, clock, b.codes.pitch, style), clock, style
 
     def average(self, b: Batch) -> tuple[Tensor, Curves]:
         """The average mel (b, m, t) and what phones say to the decoder."""
         said, clock, style = self.said(b)
         encoder = self.acoustic.encoder
         inner = encoder.shaped(said, clock, style)
-        return encoder.read(inner, said, b.duration, b.mel.shape[2])[0], said
+        return encoder.read(inner, said, clock, b.codes.duration)[0], said
 
 
 def bundled(corpus: Corpus, folder: Path) -> Joint:
@@ -110,9 +114,10 @@ def jittered(batch: Batch, spread: float, generator: torch.Generator) -> Batch:
 
     spread: standard deviation of the noise in codes, before it is rounded.
     """
-    noise = (spread * torch.randn(batch.pitch.shape, generator=generator)).round().long()
-    moved = (batch.pitch + noise).clamp(1, PITCHES - 1)
-    return replace(batch, pitch=torch.where(batch.pitch > 0, moved, 0))
+    pitch = batch.codes.pitch
+    noise = (spread * torch.randn(pitch.shape, generator=generator)).round().long()
+    moved = torch.where(pitch > 0, (pitch + noise).clamp(1, PITCHES - 1), 0)
+    return replace(batch, codes=replace(batch.codes, pitch=moved))
 
 
 @torch.no_grad()
@@ -139,6 +144,19 @@ class Lessons:
         self.order = np.random.default_rng(seed)
         self.endless = Endless(args.endless, corpus, self.order) if args.endless else None
         self.recordings: Iterator[Batch] = iter(())
+
+    def remember(self, rank: int) -> None:
+        """What the encoder says of all that is there, once, with one draw of the jitter for each utterance."""
+        corpora = [self.corpus]
+        if self.endless is not None:
+            self.endless.look()
+            corpora += self.endless.parts.values()
+        folder, device = self.args.out / "encoded", self.args.device
+
+        def said(batch: Batch, learnt: bool) -> Content:
+            return self.model.content(jittered(batch, self.args.jitter * learnt, self.noise).to(device))
+
+        remember(said, corpora, folder, rank=rank, workers=self.args.workers)
 
     def next(self) -> tuple[Tensor, float]:
         """The loss of a step, and of it what is to be read in the log: the diffusion's or the average mel's."""
@@ -178,6 +196,8 @@ def work(rank: int, args: argparse.Namespace) -> None:
         print(f"{sum(p.numel() for p in model.parameters()):,} parameters, resumed: {resumed}", flush=True)
         trainer.log(**validate(trainer.average, corpus))
     lessons = Lessons(model, corpus, args, seed=1000 * rank + trainer.step)
+    if args.only == "diffusion":
+        lessons.remember(rank)
     recent = [float("nan")]
 
     def report() -> None:
@@ -193,7 +213,7 @@ def work(rank: int, args: argparse.Namespace) -> None:
         recent.append(told)
         every(trainer, 100, report)
         trainer.seconds = shared(trainer.seconds)
-    if args.only == "average":  # what it leaves over is smaller now, and is what the diffusion model will be scaled by
+    if args.only in ("said", "average"):  # what it leaves over is what the diffusion model will be scaled by
         average = trainer.average
         spread = spread_of(lambda batch: (average.content(batch.to(args.device)).average.cpu(),), corpus)
         model.acoustic.spread.copy_(spread)

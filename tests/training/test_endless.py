@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from tts_lab.systems.mini.encoder import clock_of
 from tts_lab.text.phones import syllable_phones
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "training"))
@@ -80,7 +82,7 @@ def test_time_is_bent_so_that_borders_lie_on_whole_frames():
     total = 58
     read = endless.bent(seconds, total, np.arange(total) + 0.5)
     whole = np.concatenate([[0], np.cumsum(features.frames_of(seconds, total))])
-    real = np.concatenate([[0], np.cumsum(seconds)]) / sum(seconds) * total
+    real = np.concatenate([[0], np.cumsum(seconds)]) * 22050 / 256
     assert read.shape == (total,)
     assert (np.diff(read) > 0).all()
     assert np.abs(read - (np.arange(total) + 0.5)).max() < 0.51
@@ -93,6 +95,19 @@ def test_phones_too_short_for_a_frame_are_survived():
     assert (np.diff(read) > 0).all()
     assert read[0] > 0
     assert read[-1] < 35
+
+
+def test_half_ticks_lie_where_the_encoders_clock_reads_frames():
+    durations = np.array([8, 6, 13, 2, 5, 24, 1])
+    known = torch.from_numpy(durations)[None]
+    clock = clock_of(known, durations.sum(), endless.span_of(known), batched=False)
+    middles = endless.middles(durations)
+    assert middles.shape == (2 * endless.span_of(known),)
+    assert (np.diff(middles) > 0).all()
+    halves = np.arange(len(middles)) / 2 + 0.25
+    np.testing.assert_allclose(np.interp(clock.read[0], halves, middles), np.arange(durations.sum()) + 0.5, atol=0.3)
+    at = np.interp(durations.cumsum()[:-1], middles, halves)  # a border's tick is whole
+    np.testing.assert_allclose(at, endless.LEAD - endless.LATE + endless.ticks_of(known)[0, :-1].cumsum(0), atol=0.2)
 
 
 def test_pitch_is_moved_as_often_and_as_far_as_said():
@@ -149,7 +164,7 @@ def test_an_utterance_says_what_the_teacher_was_told(source, one_thread):
     shared = [bool(x) for x in np.isfinite(row["share"])]
     assert shared == [False, True, True, True, False, True, False, False, False, False]
     assert set(row["share"][shared]) == {0.5}
-    assert len(row["curves"]) == 2 * endless.ticks_of(len(row["mel"]))
+    assert len(row["curves"]) == 2 * endless.span_of(torch.from_numpy(row["duration"]))
     np.testing.assert_array_equal(row["curves"][:, 0], 200)
     packed = endless.packed([row, row])
     assert packed["tick_start"].tolist() == [0, len(row["curves"]), 2 * len(row["curves"])]
@@ -194,7 +209,7 @@ def test_a_part_is_coded_as_the_corpus_it_is_beside(tmp_path):
     part = Part(tmp_path / "1_0.npz", like)
     batch = part.batch([0])
     assert batch.speaker.tolist() == [2]  # its place among the four, though it stands alone
-    assert batch.pitch[0].tolist() == [24, 0]  # the voice's median, and unvoiced
+    assert batch.codes.pitch[0].tolist() == [24, 0]  # the voice's median, and unvoiced
     assert batch.manner.tolist() == [[0, 0, 0, 1]]
     assert like.batch([0]).manner.abs().sum() == 0
     np.testing.assert_allclose(batch.mel[0, :, 0], (3 - like.mean) / like.std, rtol=1e-4)
@@ -210,7 +225,7 @@ def test_later_files_are_seen_and_unfinished_ones_are_not(tmp_path):
     content = (tmp_path / "like" / "features.npz").read_bytes()
     (folder / "1_0.npz").write_bytes(content)
     (folder / ".1_1.part.npz").write_bytes(b"half")
-    assert stream.batch(1000).symbol.shape == (4, 3)
+    assert stream.batch(1000).codes.symbol.shape == (4, 3)
     (folder / "1_1.npz").write_bytes(content)
     stream.batch(1000)
     assert len(stream.parts) == 2

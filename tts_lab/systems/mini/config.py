@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 class EncoderConfig:
     """Text side of the acoustic stage: phones and prosody -> an average mel and features per frame.
 
-    width to tick_layers: of the blocks over phones and over ticks; content to voice: of the decoder that came from the
-    voice's teacher (`rank`: of its factored convolutions); readout, readout_layers: of what reads the mel.
+    width to tick_layers: of the blocks over phones and over ticks; content to voice: of reader and decoder, which came
+    from the voice's teacher (`rank`: of their factored convolutions); readout, readout_layers: of what reads the mel.
     """
 
     width: int = 224
     heads: int = 4
-    layers: int = 5
+    layers: int = 3
     inner: int = 448
     tick_layers: int = 3
     dropout: float = 0.1
