@@ -5,7 +5,7 @@ Axes: b utterances, n phones, t mel frames, m mel bands.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,7 @@ import torch
 from torch import Tensor
 
 from tts_lab.systems.mini.codes import encode_duration, encode_pitch
-from tts_lab.systems.mini.encoder import Codes, span_of
 from tts_lab.systems.mini.prosody import ENERGY_UNIT
-from tts_lab.text.spelling import spelt
 
 
 @dataclass
@@ -24,47 +22,22 @@ class Batch:
     """Padded utterances. Phone-wise (b, n), frame-wise mel (b, m, t) normalised; masks True where real.
 
     manner: (b, 4), effort in units of 6 dB, breath, 1 where the sound was put together again (`manner.py`), and 1 where
-    there was none (`endless.py`). told: what the teacher made the speech of, where that is known; encoded: what the
-    encoder says of it, where that is remembered (`encoded.py`).
+    there was none (`endless.py`).
     """
 
-    codes: Codes
+    symbol: Tensor
+    tone: Tensor
+    place: Tensor
+    duration: Tensor
+    pitch: Tensor
     speaker: Tensor
     manner: Tensor
     phones: Tensor
     mel: Tensor
     frames: Tensor
-    told: Told | None = None
-    encoded: Encoded | None = None
 
-    def to(self, device: torch.device | str) -> Batch:
-        return Batch(**{k: v if v is None else v.to(device) for k, v in vars(self).items()})
-
-
-@dataclass
-class Told:
-    """What the teacher made speech of, padded with zeros. contents: (b, n, 2, 512); share: (b, n), nan where a phone
-    has but one content or there is none; curves: (b, h, 2), pitch in Hz and energy; halves: (b, h), True where real.
-    """
-
-    contents: Tensor
-    share: Tensor
-    curves: Tensor
-    halves: Tensor
-
-    def to(self, device: torch.device | str) -> Told:
-        return Told(**{k: v.to(device) for k, v in vars(self).items()})
-
-
-@dataclass
-class Encoded:
-    """What an encoder said. average: (b, m, t) normalised; features: (b, t, c); zeros behind an utterance's end."""
-
-    average: Tensor
-    features: Tensor
-
-    def to(self, device: torch.device | str) -> Encoded:
-        return Encoded(self.average.to(device), self.features.to(device))
+    def to(self, device: torch.device) -> Batch:
+        return Batch(**{k: v.to(device) for k, v in vars(self).items()})
 
 
 class Corpus:
@@ -83,7 +56,6 @@ class Corpus:
         self.voices = voices or tuple(sorted(set(self.raw["speaker"].tolist())))
         self.speaker = np.array([self.voices.index(s) for s in self.raw["speaker"]])
         self.manner = self._manner()
-        self.encoded: tuple[np.ndarray, np.ndarray] | None = None  # average (f, m) and features (f, c) of all frames
 
     def ids(self, split: str) -> np.ndarray:
         return np.flatnonzero(self.raw["split"] == split)
@@ -106,37 +78,17 @@ class Corpus:
         return float(np.nanmedian(np.concatenate(own)))
 
     def codes(self, i: int) -> dict[str, Tensor]:
-        """The tensors of `Codes`, of one utterance: without the first axis, int64."""
+        """Symbol, tone, place, duration (frames) and pitch code of one utterance, each (n,) int64."""
         p = slice(self.raw["phone_start"][i], self.raw["phone_start"][i + 1])
         get = {k: torch.from_numpy(self.raw[k][p]) for k in ("symbol", "tone", "place", "duration", "log_f0", "voiced")}
         pitch = encode_pitch(get["log_f0"], get["voiced"], self.median_log_f0[self.speaker[i]])
         whole = {k: get[k].long() for k in ("symbol", "tone", "place")}
-        spelling = spelt(*(values.tolist() for values in whole.values()))
-        whole |= {"tokens": torch.tensor(spelling.tokens), "places": torch.tensor(spelling.places)}
         return whole | {"duration": encode_duration(get["duration"]), "pitch": pitch}
 
     def mel(self, i: int) -> Tensor:
         """(m, t) float32, normalised per band."""
         f = slice(self.raw["frame_start"][i], self.raw["frame_start"][i + 1])
         return ((torch.from_numpy(self.raw["mel"][f]).float() - self.mean) / self.std).T
-
-    def told(self, i: int) -> list[Tensor]:
-        """contents (n, 2, 512), share (n,), curves (h, 2) and h times True, of one utterance; see `Told`."""
-        phones = slice(self.raw["phone_start"][i], self.raw["phone_start"][i + 1])
-        halves = slice(self.raw["tick_start"][i], self.raw["tick_start"][i + 1])
-        values = (self.raw["contents"][phones], self.raw["share"][phones], self.raw["curves"][halves])
-        contents, share, curves = (torch.from_numpy(v.astype(np.float32)) for v in values)
-        return [contents, share, curves, torch.ones(len(curves), dtype=torch.bool)]
-
-    def _encoded(self, ids: list[int], frames: int) -> Encoded | None:
-        if self.encoded is None:
-            return None
-        rows = [torch.zeros(len(ids), frames, values.shape[1]) for values in self.encoded]
-        for row, values in zip(rows, self.encoded, strict=True):
-            for k, i in enumerate(ids):
-                start, end = self.raw["frame_start"][i : i + 2]
-                row[k, : end - start] = torch.from_numpy(values[start:end].astype(np.float32))
-        return Encoded(rows[0].transpose(1, 2), rows[1])
 
     def batch(self, ids: list[int]) -> Batch:
         rows = [self.codes(i) for i in ids]
@@ -147,9 +99,7 @@ class Corpus:
         mel = torch.stack([torch.nn.functional.pad(m, (0, frames - m.shape[1])) for m in mels])
         phones = _pad([torch.ones(len(r["symbol"])) for r in rows]) > 0
         real = torch.arange(frames)[None] < torch.tensor([m.shape[1] for m in mels])[:, None]
-        told = Told(*map(_pad, zip(*map(self.told, ids), strict=True))) if "contents" in self.raw else None
-        codes = Codes(**pad, span=span_of(pad["duration"]))
-        return Batch(codes, told=told, encoded=self._encoded(ids, frames), speaker=torch.from_numpy(self.speaker[ids]),
+        return Batch(**pad, speaker=torch.from_numpy(self.speaker[ids]),
                      manner=torch.from_numpy(self.manner[ids]), phones=phones, mel=mel, frames=real)  # fmt: skip
 
     def batches(self, split: str, budget: int, generator: np.random.Generator | None = None) -> Iterator[Batch]:
@@ -195,17 +145,13 @@ class Endless:
         self.parts: dict[Path, Corpus] = {}
         self.drawn: list[tuple[Path, list[int]]] = []
 
-    def look(self) -> None:
-        """See what files there are. Raises FileNotFoundError where the folder holds none."""
-        for path in sorted(set(self.folder.glob("[!.]*.npz")) - set(self.parts)):
-            self.parts[path] = Part(path, self.like)
-        if not self.parts:
-            raise FileNotFoundError(f"{self.folder} holds no speech yet; training/endless.py makes some.")
-
     def batch(self, budget: int) -> Batch:
         """The next one, of about `budget` frames. Raises FileNotFoundError where the folder holds no file."""
         if not self.drawn:
-            self.look()
+            for path in sorted(set(self.folder.glob("[!.]*.npz")) - set(self.parts)):
+                self.parts[path] = Part(path, self.like)
+            if not self.parts:
+                raise FileNotFoundError(f"{self.folder} holds no speech yet; training/endless.py makes some.")
             every = [
                 (path, ids) for path, part in self.parts.items() for ids in part.plan("train", budget, self.generator)
             ]
@@ -215,5 +161,5 @@ class Endless:
         return self.parts[path].batch(ids)
 
 
-def _pad(rows: Iterable[Tensor]) -> Tensor:
-    return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+def _pad(rows: list[Tensor]) -> Tensor:
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)

@@ -6,11 +6,6 @@ Sentences are composed (`composed.py`), the teacher says what it would make thei
 a pitch that is moved in level and range, and a network reads the mel from that (`readout.py`). Files of 500 utterances
 are written as they become ready, in the layout of features.py; another --seed later makes more beside them.
 
-Beside what features.py stores there is what the teacher made the speech of, for the encoder to be told outright: per
-phone `contents` (2, 512) float16, those of its first and last token, and `share`, of its time that the first one has
-(nan where there is but one or none); and flat over all half ticks of 12.5 ms (tick_start (u+1,)) `curves` (2,) float16:
-pitch in Hz and energy.
-
 A border between phones lies somewhere inside a mel frame, and durations are whole frames. Here, where the mel is read
 at any place one asks for, time is bent by up to half a frame so that borders lie where the durations say.
 """
@@ -31,9 +26,8 @@ import features
 import readout
 from composed import Composer, Reading
 from corpus import tokens_of
-from teacher import FRAME_SAMPLES, INNER_RATE, RATE, Inner, Move, Teacher
+from teacher import FRAME_SAMPLES, RATE, Move, Teacher
 from tts_lab.audio.mel import MEL_22K
-from tts_lab.systems.mini.encoder import LATE, LEAD, TICKS_IN_FRAME, span_of, ticks_of
 
 MEDIANS = {"zf_xiaobei": 237.0, "zf_xiaoxiao": 239.0, "zm_yunjian": 108.0, "zm_yunxi": 155.0}  # Hz, of the corpus
 SPEEDS = (0.9, 0.95, 1.0, 1.0, 1.0, 1.05, 1.1, 1.15)
@@ -59,54 +53,18 @@ class Source:
         entry = {"id": name, "split": "train", "speaker": voice, "tokens": tokens, "syllables": syllables,
                  "durations_s": seconds.tolist()}  # fmt: skip
         spoken = [s for _, s in features.spans(entry)]
-        mel, pitch = self.readout.read(inner, bent(spoken, total, np.arange(total) + 0.5))
-        row = features.of_mel(entry, mel, pitch)
-        places = bent(spoken, total, row["first"] + middles(row["duration"]))
-        return row | told(entry, inner) | {"curves": curves(inner, places)}
+        mel, pitch = self.readout.read(inner, bent(spoken, total))
+        return features.of_mel(entry, mel, pitch)
 
 
-def told(entry: dict[str, Any], inner: Inner) -> dict[str, np.ndarray]:
-    """What each phone of a line is to the teacher: contents (p, 2, 512) float16, share (p,) float32."""
-    places = [tokens for _, tokens in features.grouped(entry)]
-    known = [tokens or [len(inner.frames) - 1] for tokens in places]
-    contents = inner.tokens.T[[[tokens[0], tokens[-1]] for tokens in known]]
-    share = [inner.frames[t[0]] / inner.frames[t].sum() if len(t) > 1 else np.nan for t in places]
-    return {"contents": contents.astype(np.float16), "share": np.array(share, dtype=np.float32)}
-
-
-def middles(durations: np.ndarray) -> np.ndarray:
-    """Where the middles of half ticks (h,) lie in mel frames, of phones (n,) that last so many: the other way of what
-    the encoder's clock says of frames."""
-    known = torch.from_numpy(durations)
-    ends = np.concatenate([[0], durations.cumsum()])
-    ticks = np.concatenate([[0], ticks_of(known).cumsum(0).numpy()]) + LEAD - LATE
-    halves = np.arange(2 * span_of(known[None])) / 2 + 0.25
-    outside = (np.minimum(halves - ticks[0], 0) + np.maximum(halves - ticks[-1], 0)) / TICKS_IN_FRAME
-    return np.interp(halves, ticks, ends) + outside
-
-
-def curves(inner: Inner, places: np.ndarray) -> np.ndarray:
-    """Pitch and energy (h, 2) float16 at places (h,) in mel frames from the beginning of the teacher's sound."""
-    index = np.round(places * MEL_22K.hop_length / MEL_22K.sample_rate * INNER_RATE - 0.5).astype(int)
-    both = np.stack((inner.pitch, inner.energy), 1)
-    return both[index.clip(0, len(both) - 1)].astype(np.float16)
-
-
-def packed(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Rows as features.py packs them, with what is told of them."""
-    more = {name: np.concatenate([row[name] for row in rows]) for name in ("contents", "share", "curves")}
-    return features.pack(rows) | more | {"tick_start": np.cumsum([0] + [len(row["curves"]) for row in rows])}
-
-
-def bent(seconds: list[float], total: int, at: np.ndarray) -> np.ndarray:
-    """Where to read what is asked of the places `at`, both in frames, so that phones of so many seconds last whole
-    frames of the `total`."""
-    ends = np.concatenate([[0.0], np.cumsum(seconds)]) * MEL_22K.sample_rate / MEL_22K.hop_length
+def bent(seconds: list[float], total: int) -> np.ndarray:
+    """Where to read each of `total` frames (t,), in frames, so that phones of so many seconds last whole frames."""
+    ends = np.concatenate([[0.0], np.cumsum(seconds)]) / sum(seconds) * total
     whole = np.concatenate([[0], np.cumsum(features.frames_of(seconds, total))])
     places, inverse = np.unique(whole, return_inverse=True)  # phones without a frame share their borders
     real = np.bincount(inverse, ends) / np.bincount(inverse)
-    real[0], real[-1] = 0.0, ends[-1]
-    return np.interp(at, places, real)
+    real[0], real[-1] = 0.0, total
+    return np.interp(np.arange(total) + 0.5, places, real)
 
 
 def move_of(voice: str, draw: random.Random) -> Move:
@@ -131,7 +89,7 @@ def work(job: tuple[int, argparse.Namespace]) -> int:
             rows.append(source.utterance(composer.sentence(), voice, draw.choice(SPEEDS), move_of(voice, draw), name))
         if rows:
             part = args.out / f".{seed}_{number}.part.npz"
-            np.savez(part, **packed(rows))
+            np.savez(part, **features.pack(rows))
             part.replace(args.out / f"{seed}_{number}.npz")
             made, number = made + sum(len(row["mel"]) for row in rows), number + 1
     return made

@@ -47,14 +47,12 @@ def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
-def kept(model: MiniModel, folder: Path) -> dict[str, Tensor]:
-    """Load all that the bundled file in a folder holds and that has a place in today's model. Returns what it holds."""
+def kept(model: MiniModel, folder: Path) -> None:
+    """All that the bundled file in a folder holds and that has a place in today's model."""
     with safe_open(folder / FILE, "pt") as file:
-        held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    own = model.state_dict()
-    fits = {name: value for name, value in held.items() if name in own and own[name].shape == value.shape}
-    model.load_state_dict(fits, strict=False)
-    return held
+        own = model.state_dict()
+        state = {k: file.get_tensor(k) for k in file.keys() if k in own and own[k].shape == file.get_tensor(k).shape}  # noqa: SIM118
+    model.load_state_dict(state, strict=False)
 
 
 def semantic_part(model: MiniModel, runs: Path) -> None:

@@ -37,40 +37,33 @@ ARROWS = "→↗↓↘"
 LEAD_SECONDS = 0.05  # the teacher's sound runs ahead of its own alignment by this (best phone-wise fit of the mels)
 
 
-def grouped(entry: dict) -> list[tuple[Phone, list[int]]]:
-    """Phones of a manifest line, and which of its tokens each is; none for a full stop that nobody wrote.
+def spans(entry: dict) -> list[tuple[Phone, float]]:
+    """Phones of a manifest line with their seconds.
 
     Aspiration belongs to its stop, a tone arrow to the sound before it, a space after punctuation to the pause.
     """
-    tokens = entry["tokens"]
+    tokens, seconds = entry["tokens"], entry["durations_s"]
     owner = {k: i for i, s in enumerate(entry["syllables"]) for k in range(s["token_start"], s["token_end"])}
-    out: list[tuple[Phone, list[int]]] = [(Phone(BEGIN), [0])]
+    out: list[tuple[Phone, float]] = [(Phone(BEGIN), seconds[0] - LEAD_SECONDS)]
     phones = {i: list(syllable_phones(s["pinyin"])) for i, s in enumerate(entry["syllables"])}
     for k in range(1, len(tokens) - 1):
         token, last = tokens[k], out[-1][0]
-        if token in ARROWS or token == "ʰ" or (token == " " and last.symbol in PAUSES):
-            out[-1][1].append(k)
+        joins = token in ARROWS or token == "ʰ" or (token == " " and last.symbol in PAUSES)
+        if joins:
+            out[-1] = (last, out[-1][1] + seconds[k])
         elif k in owner:
-            out.append((phones[owner[k]].pop(0), [k]))
+            out.append((phones[owner[k]].pop(0), seconds[k]))
         else:
-            out.append((Phone(WORD if token == " " else token), [k]))
+            out.append((Phone(WORD if token == " " else token), seconds[k]))
     if out[-1][0].symbol not in (".", "!", "?"):
-        out.append((Phone("."), []))
-    return [*out, (Phone(END), [len(tokens) - 1])]
-
-
-def spans(entry: dict) -> list[tuple[Phone, float]]:
-    """Phones of a manifest line with their seconds."""
-    seconds = list(entry["durations_s"])
-    seconds[0], seconds[-1] = seconds[0] - LEAD_SECONDS, seconds[-1] + LEAD_SECONDS
-    return [(phone, sum((seconds[k] for k in places), 0.0)) for phone, places in grouped(entry)]
+        out.append((Phone("."), 0.0))
+    return [*out, (Phone(END), seconds[-1] + LEAD_SECONDS)]
 
 
 def frames_of(seconds: list[float], total: int) -> np.ndarray:
-    """Durations in frames that sum to `total`, by rounding the running sum. The last one makes up for what is cut."""
-    ends = np.cumsum(seconds) * MEL_22K.sample_rate / MEL_22K.hop_length
-    ends[-1] = total
-    return np.diff(np.concatenate([[0], np.minimum(np.round(ends), total)])).astype(np.int64)
+    """Durations in frames that sum to `total`, by rounding the running sum."""
+    ends = np.cumsum(seconds) / sum(seconds) * total
+    return np.diff(np.concatenate([[0], np.round(ends)])).astype(np.int64)
 
 
 def move_silence_to_pauses(symbols: list[str], durations: np.ndarray, silent: np.ndarray) -> None:

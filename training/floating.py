@@ -16,7 +16,6 @@ import onnx
 from onnx import helper, numpy_helper
 
 DURATIONS = "/encoder/Clip_output_0"  # frames per token, (1, n) or (n,)
-TOKENS = "/encoder/text_encoder/Transpose_2_output_0"  # what each token is, (1, 512, n)
 CONTENT = "/decoder/decoder/decode.3/Div_4_output_0"  # what the sound is made of, (1, 512, k)
 PITCH = "/encoder/Reshape_output_0"  # Hz, (1, k); far below a voice's where nothing is voiced
 ENERGY = "/encoder/Reshape_1_output_0"  # (1, k), a number of the teacher's own

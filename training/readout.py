@@ -10,7 +10,6 @@ Axes: b batch, k teacher's frames of 12.5 ms, t mel frames, c the teacher's 512 
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +18,11 @@ from torch import Tensor, nn
 
 from teacher import INNER_RATE, Inner
 from tts_lab.audio.mel import MEL_22K, log_mel
-from tts_lab.systems.mini.config import EncoderConfig
-from tts_lab.systems.mini.readout import COMBS, HIGHEST, LOWEST, Readout
+from tts_lab.nn.feedforward import ConvNeXt
 
-SIZES = EncoderConfig()
+LOWEST, HIGHEST, COMBS = 55.0, 520.0, 256  # Hz, and how many pitches between them have a comb of their own
+CONTENT, WIDTH, LAYERS = 512, 256, 4
+REFERENCE_HZ, ENERGY_UNIT = 200.0, 10.0  # bring pitch and energy to about one
 FRAME_SECONDS = MEL_22K.hop_length / MEL_22K.sample_rate
 
 
@@ -39,12 +39,10 @@ def combs() -> Tensor:
     return (table - table.mean(0)) / table.std(0)
 
 
-class Reader(nn.Module):
-    """forward -> (mel (b, t, m) normalised, voicing (b, t): above 0 where WORLD finds a pitch).
+class Readout(nn.Module):
+    """forward -> (mel (b, t, m) normalised, voicing (b, t): above 0 where WORLD finds a pitch)."""
 
-    The network that the bundled voice reads its mel with, between what brings contents and mels to about one.
-    """
-
+    combs: Tensor
     content_mean: Tensor
     content_std: Tensor
     mean: Tensor
@@ -53,28 +51,30 @@ class Reader(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         mels = MEL_22K.n_mels
-        for name, size in (("content_mean", SIZES.content), ("mean", mels)):
+        self.register_buffer("combs", combs())
+        for name, size in (("content_mean", CONTENT), ("mean", mels)):
             self.register_buffer(name, torch.zeros(size))
-        for name, size in (("content_std", SIZES.content), ("std", mels)):
+        for name, size in (("content_std", CONTENT), ("std", mels)):
             self.register_buffer(name, torch.ones(size))
-        self.network = Readout(SIZES.content, SIZES.readout, SIZES.readout_layers, mels)
-        self.network.combs.copy_(combs())
-        self.voicing = nn.Linear(SIZES.readout, 1)
+        self.content = nn.Linear(CONTENT, WIDTH)
+        self.source = nn.Linear(mels + 3, WIDTH)
+        self.layers = nn.ModuleList(ConvNeXt(WIDTH, 2 * WIDTH) for _ in range(LAYERS))
+        self.norm = nn.LayerNorm(WIDTH)
+        self.mel = nn.Linear(WIDTH, mels)
+        self.voicing = nn.Linear(WIDTH, 1)
 
     def forward(self, content: Tensor, pitch: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
         """content: (b, t, c); pitch: (b, t) Hz; energy: (b, t); at the mel's frames, as `at_frames` gives them."""
-        mel, features = self.network((content - self.content_mean) / self.content_std, pitch, energy)
-        return mel, self.voicing(features)[..., 0]
-
-    @torch.no_grad()
-    def bare(self, mean: Tensor, std: Tensor) -> Readout:
-        """The network alone, for contents as they are, whose mels are normalised by mean and std (m,)."""
-        bare = copy.deepcopy(self.network)
-        bare.content.weight /= self.content_std
-        bare.content.bias -= bare.content.weight @ self.content_mean
-        bare.mel.weight.mul_((self.std / std)[:, None])
-        bare.mel.bias.copy_((bare.mel.bias * self.std + self.mean - mean) / std)
-        return bare
+        voiced = (pitch > LOWEST).float()
+        hertz = pitch.clamp(LOWEST, HIGHEST)
+        place = (hertz / LOWEST).log() / np.log(HIGHEST / LOWEST) * (COMBS - 1)
+        about = torch.stack((voiced, (hertz / REFERENCE_HZ).log(), energy / ENERGY_UNIT), -1)
+        source = torch.cat((self.combs[place.round().long()] * voiced[..., None], about), -1)
+        x = self.content((content - self.content_mean) / self.content_std) + self.source(source)
+        for layer in self.layers:
+            x = layer(x)
+        x = self.norm(x)
+        return self.mel(x), self.voicing(x)[..., 0]
 
     @torch.inference_mode()
     def read(self, inner: Inner, middles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -105,8 +105,8 @@ def at_frames(inner: Inner, middles: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return content, inner.pitch[nearest].astype(np.float32), between(inner.energy)
 
 
-def load(path: Path) -> Reader:
+def load(path: Path) -> Readout:
     """The trained network of a run's folder."""
-    readout = Reader().eval()
+    readout = Readout().eval()
     readout.load_state_dict(torch.load(path / "state.pt", weights_only=True)["average"])
     return readout

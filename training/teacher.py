@@ -50,16 +50,12 @@ class Move:
 
 @dataclass(frozen=True)
 class Inner:
-    """What the teacher makes its sound of: content (512, k), pitch (k,) in Hz and energy (k,) float32; frames (n,).
-
-    tokens: (512, n), what each token is, of which the content is made; None where nobody needs it.
-    """
+    """What the teacher makes its sound of: content (512, k), pitch (k,) in Hz and energy (k,) float32; frames (n,)."""
 
     content: np.ndarray
     pitch: np.ndarray
     energy: np.ndarray
     frames: np.ndarray
-    tokens: np.ndarray | None = None
 
 
 class Teacher:
@@ -79,7 +75,7 @@ class Teacher:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3  # it warns of constants that it folds
-        self.outputs = ["audio"] if sound else [floating.TOKENS, floating.CONTENT, floating.PITCH, floating.ENERGY]
+        self.outputs = ["audio"] if sound else [floating.CONTENT, floating.PITCH, floating.ENERGY]
         self.outputs.append(floating.DURATIONS)
         graph = floating.with_moves(floating.in_float(onnx.load_from_string(read_weights(packages))))
         model = floating.until(graph, self.outputs).SerializeToString()
@@ -100,8 +96,8 @@ class Teacher:
 
     def inner(self, tokens: list[str], voice: str, speed: float, move: Move | None = None) -> Inner:
         """What `say` would make the sound of; of a teacher without sound. k = 2 * sum of frames."""
-        told, content, pitch, energy, frames = self._run(tokens, voice, speed, move)
-        return Inner(content[0], pitch.ravel(), energy.ravel(), frames.ravel().astype(np.int64), told[0])
+        content, pitch, energy, frames = self._run(tokens, voice, speed, move)
+        return Inner(content[0], pitch.ravel(), energy.ravel(), frames.ravel().astype(np.int64))
 
     def _run(self, tokens: list[str], voice: str, speed: float, move: Move | None) -> Any:
         ids = [self.vocabulary.get(token) for token in tokens[1:-1]]

@@ -57,7 +57,8 @@ def spread_of(average: Callable[[Batch], tuple[Tensor, ...]], corpus: Corpus) ->
 
 def encode(model: AcousticModel, batch: Batch, styles: Tensor) -> Content:
     with torch.no_grad():
-        return model.content(batch.codes, styles[batch.speaker], batch.mel.shape[2], batch.phones)
+        return model.content(batch.symbol, batch.tone, batch.place, batch.duration, batch.pitch,
+                             styles[batch.speaker], batch.mel.shape[2], batch.phones)  # fmt: skip
 
 
 def crop(content: Content, batch: Batch, frames: int, generator: torch.Generator) -> tuple[Content, Tensor, Tensor]:

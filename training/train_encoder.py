@@ -29,7 +29,7 @@ class Acoustic(nn.Module):
 
     def forward(self, b: Batch) -> tuple[Tensor, Tensor]:
         style = self.styles(b.speaker)
-        return self.encoder(b.codes, style, b.mel.shape[2], b.phones)
+        return self.encoder(b.symbol, b.tone, b.place, b.duration, b.pitch, style, b.mel.shape[2], b.phones)
 
 
 def loss_of(prior: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

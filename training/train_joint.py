@@ -8,7 +8,6 @@ diffusion loss (as in Grad-TTS): the average mel stays what a regression makes i
 
 With `--endless FOLDER` part of the batches come from what endless.py makes, which lacks the noise of a sound: a
 direction of its own in the voice's style tells the diffusion model so, and is left out when it speaks. With `--only
-said` nothing learns but what phones say to the decoder, from what the teacher's said to it (`told.py`); with `--only
 average` the diffusion model stays as it is, with `--only diffusion` the encoder does.
 """
 
@@ -24,20 +23,16 @@ import torch
 from torch import Tensor, nn
 
 from batches import Batch, Corpus, Endless
-from encoded import remember
 from export import ORDER
 from loop import Trainer, every
-from told import told_loss
 from train_acoustic import spread_of, whole_loss, window_loss
 from train_encoder import loss_of as average_loss
 from tts_lab.systems.mini.acoustic import AcousticModel, Content
 from tts_lab.systems.mini.checkpoint import load_model
 from tts_lab.systems.mini.codes import PITCHES
 from tts_lab.systems.mini.config import MiniConfig
-from tts_lab.systems.mini.encoder import Clock, Curves, clock_of
 from workers import add_options, average_gradients, shared, start
 
-TOLD = 0.3  # weight of what phones say to the decoder beside the average mel, where the teacher tells it
 MANNERS = 3  # effort, breath, and the sound of WORLD
 
 
@@ -56,39 +51,16 @@ class Joint(nn.Module):
         self.soundless = nn.Parameter(torch.zeros(config.style))
 
     def only(self, part: str) -> None:
-        """Teach `said`, `average` or `diffusion` alone: the other parts stay as they are."""
-        self.requires_grad_(part != "diffusion")
-        encoder = self.acoustic.encoder
-        for kept in (encoder.reader, encoder.decoder, encoder.readout, encoder.voice):
-            kept.requires_grad_(part == "average")
+        """Teach `average` or `diffusion` alone: the other parts stay as they are."""
+        self.requires_grad_(part == "average")
         self.acoustic.dit.requires_grad_(part == "diffusion")
         self.soundless.requires_grad_(part == "diffusion")
 
-    def style(self, b: Batch) -> Tensor:
-        return self.styles(b.speaker) + b.manner[:, :MANNERS] @ self.manner
-
     def content(self, b: Batch) -> Content:
-        style = self.style(b)
-        if b.encoded is None:
-            content = self.acoustic.content(b.codes, style, b.mel.shape[2], b.phones)
-        else:
-            content = Content(b.encoded.average, b.encoded.features, style)
+        style = self.styles(b.speaker) + b.manner[:, :MANNERS] @ self.manner
+        codes = b.symbol, b.tone, b.place, b.duration, b.pitch
+        content = self.acoustic.content(*codes, style, b.mel.shape[2], b.phones)
         return replace(content, style=style + b.manner[:, MANNERS:] * self.soundless)
-
-    def said(self, b: Batch) -> tuple[Curves, Clock, Tensor]:
-        """What phones say to the decoder, when, and in which style."""
-        style, encoder = self.style(b), self.acoustic.encoder
-        contents = encoder.reader(b.codes.tokens, b.codes.places, batched=True)
-        x = encoder.phones(b.codes, contents, style, b.phones)
-        clock = clock_of(b.codes.duration, b.mel.shape[2], b.codes.span, batched=True)
-        return encoder.said(x, contents, clock, b.codes.pitch, style), clock, style
-
-    def average(self, b: Batch) -> tuple[Tensor, Curves]:
-        """The average mel (b, m, t) and what phones say to the decoder."""
-        said, clock, style = self.said(b)
-        encoder = self.acoustic.encoder
-        inner = encoder.shaped(said, clock, style)
-        return encoder.read(inner, said, clock, b.codes.duration)[0], said
 
 
 def bundled(corpus: Corpus, folder: Path) -> Joint:
@@ -114,10 +86,9 @@ def jittered(batch: Batch, spread: float, generator: torch.Generator) -> Batch:
 
     spread: standard deviation of the noise in codes, before it is rounded.
     """
-    pitch = batch.codes.pitch
-    noise = (spread * torch.randn(pitch.shape, generator=generator)).round().long()
-    moved = torch.where(pitch > 0, (pitch + noise).clamp(1, PITCHES - 1), 0)
-    return replace(batch, codes=replace(batch.codes, pitch=moved))
+    noise = (spread * torch.randn(batch.pitch.shape, generator=generator)).round().long()
+    moved = (batch.pitch + noise).clamp(1, PITCHES - 1)
+    return replace(batch, pitch=torch.where(batch.pitch > 0, moved, 0))
 
 
 @torch.no_grad()
@@ -145,31 +116,14 @@ class Lessons:
         self.endless = Endless(args.endless, corpus, self.order) if args.endless else None
         self.recordings: Iterator[Batch] = iter(())
 
-    def remember(self, rank: int) -> None:
-        """What the encoder says of all that is there, once, with one draw of the jitter for each utterance."""
-        corpora = [self.corpus]
-        if self.endless is not None:
-            self.endless.look()
-            corpora += self.endless.parts.values()
-        folder, device = self.args.out / "encoded", self.args.device
-
-        def said(batch: Batch, learnt: bool) -> Content:
-            return self.model.content(jittered(batch, self.args.jitter * learnt, self.noise).to(device))
-
-        remember(said, corpora, folder, rank=rank, workers=self.args.workers)
-
     def next(self) -> tuple[Tensor, float]:
         """The loss of a step, and of it what is to be read in the log: the diffusion's or the average mel's."""
         recorded = self.endless is None or self.order.random() < self.args.recorded
         batch = self._recording() if recorded else self.endless.batch(self.args.frames)
         batch = jittered(batch, self.args.jitter, self.noise).to(self.args.device)
-        if self.args.only == "said":
-            loss = told_loss(self.model.said(batch)[0], batch)
-            return loss, loss.item()
         if self.args.only == "average":
-            average, said = self.model.average(batch)
-            loss, read = average_loss(average, batch)
-            return (loss if batch.told is None else loss + TOLD * told_loss(said, batch)), read.item()
+            average = average_loss(self.model.content(batch).average, batch)[0]
+            return average, average.item()
         flow, average = losses_of(self.model, batch, self.noise)
         return (flow if self.args.only else flow + self.args.weight * average), flow.item()
 
@@ -196,8 +150,6 @@ def work(rank: int, args: argparse.Namespace) -> None:
         print(f"{sum(p.numel() for p in model.parameters()):,} parameters, resumed: {resumed}", flush=True)
         trainer.log(**validate(trainer.average, corpus))
     lessons = Lessons(model, corpus, args, seed=1000 * rank + trainer.step)
-    if args.only == "diffusion":
-        lessons.remember(rank)
     recent = [float("nan")]
 
     def report() -> None:
@@ -213,7 +165,7 @@ def work(rank: int, args: argparse.Namespace) -> None:
         recent.append(told)
         every(trainer, 100, report)
         trainer.seconds = shared(trainer.seconds)
-    if args.only in ("said", "average"):  # what it leaves over is what the diffusion model will be scaled by
+    if args.only == "average":  # what it leaves over is smaller now, and is what the diffusion model will be scaled by
         average = trainer.average
         spread = spread_of(lambda batch: (average.content(batch.to(args.device)).average.cpu(),), corpus)
         model.acoustic.spread.copy_(spread)
@@ -233,9 +185,7 @@ def main() -> None:
     parser.add_argument("--dropout", type=float, default=0.1, help="of the encoder; beside endless speech 0 is better")
     parser.add_argument("--endless", type=Path, help="folder of what endless.py makes, also while it makes it")
     parser.add_argument("--recorded", type=float, default=0.5, help="share of batches that are recordings beside these")
-    parser.add_argument(
-        "--only", choices=("said", "average", "diffusion"), help="teach this part; the other stays as it is"
-    )
+    parser.add_argument("--only", choices=("average", "diffusion"), help="teach this part; the other stays as it is")
     parser.add_argument("--frames", type=int, default=4000, help="mel frames in a batch before cropping")
     parser.add_argument("--bfloat16", action="store_true", help="faster where the processor has units for it")
     add_options(parser, port=29518)

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 import features
 from loop import Trainer, every
-from readout import Reader, at_frames
+from readout import Readout, at_frames
 from teacher import FRAME_SAMPLES, RATE, Inner, Teacher
 from tts_lab.audio.mel import MEL_22K, log_mel
 
@@ -69,9 +69,9 @@ def examples(args: argparse.Namespace) -> list[Example]:
     return good
 
 
-def scaled(rows: list[Example]) -> Reader:
+def scaled(rows: list[Example]) -> Readout:
     """A fresh network that knows the means and deviations of what it is to read, and of the mels."""
-    readout = Reader()
+    readout = Readout()
     content = np.concatenate([e.inner.content[:, ::7].T.astype(np.float32) for e in rows[::9]])
     mel = np.concatenate([e.mel for e in rows]).astype(np.float32)
     scales = ((readout.content_mean, readout.content_std, content), (readout.mean, readout.std, mel))
@@ -96,7 +96,7 @@ def draw(rows: list[Example], generator: np.random.Generator) -> list[Tensor]:
     return [torch.from_numpy(np.stack(column)) for column in zip(*parts, strict=True)]
 
 
-def loss_of(readout: Reader, batch: list[Tensor]) -> tuple[Tensor, Tensor]:
+def loss_of(readout: Readout, batch: list[Tensor]) -> tuple[Tensor, Tensor]:
     """L1 and L2 of the mel and the loss of the voicing; and the mel's mean square alone, to read."""
     content, pitch, energy, mel, voiced = batch
     read, voicing = readout(content, pitch, energy)
@@ -108,7 +108,7 @@ def loss_of(readout: Reader, batch: list[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def validate(readout: Reader, rows: list[Example]) -> float:
+def validate(readout: Readout, rows: list[Example]) -> float:
     """Mean square of the mel's error on whole utterances."""
     readout.eval()
     return float(np.mean([loss_of(readout, [torch.from_numpy(a)[None] for a in excerpt(e, 0, len(e.mel))])[1]

@@ -30,12 +30,10 @@ class Semantic(nn.Module):
     def losses(self, b: Batch, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
         """Mean cross-entropy of durations and of pitches, nats per phone."""
         style = self.styles(b.speaker)
-        durations, pitches = self.model(
-            b.codes.symbol, b.codes.tone, b.codes.place, b.codes.duration, b.codes.pitch, style
-        )
+        durations, pitches = self.model(b.symbol, b.tone, b.place, b.duration, b.pitch, style)
         keep = b.phones
-        return (cross_entropy(durations[keep], b.codes.duration[keep], label_smoothing=smoothing),
-                cross_entropy(pitches[keep], b.codes.pitch[keep], label_smoothing=smoothing))  # fmt: skip
+        return (cross_entropy(durations[keep], b.duration[keep], label_smoothing=smoothing),
+                cross_entropy(pitches[keep], b.pitch[keep], label_smoothing=smoothing))  # fmt: skip
 
 
 @torch.no_grad()

@@ -43,12 +43,6 @@ def _joined(rank: int, work: Work, args: argparse.Namespace) -> None:
     dist.destroy_process_group()
 
 
-def meet() -> None:
-    """Wait until all workers are here."""
-    if dist.is_initialized():
-        dist.barrier()
-
-
 def average_gradients(model: nn.Module) -> None:
     """Of all that is learned, over the workers; nothing where there is but one."""
     if not dist.is_initialized():

@@ -191,8 +191,7 @@ def test_mini_on_meta_equals_the_cpu_event_for_event() -> None:
     from tts_lab.systems.mini.config import DiTConfig, EncoderConfig, MiniConfig, SemanticConfig
     from tts_lab.systems.mini.lengths import VocoderSizes, trace_mini
 
-    small = {"content": 8, "channels": 16, "rank": 4, "voice": 4, "readout": 16, "readout_layers": 1}
-    tiny = MiniConfig(("a", "b"), 8, 80, EncoderConfig(16, 2, 2, 16, 1, **small), DiTConfig(16, 2, 3, 16),
+    tiny = MiniConfig(("a", "b"), 8, 80, EncoderConfig(16, 2, 2, 16, 1), DiTConfig(16, 2, 3, 16),
                       SemanticConfig(16, 2, 2, 16))  # fmt: skip
     logs = [
         trace_mini(Recipe(steps=2, offload="layers", precision="fp16"), ((3, 7), (2, 9)), Tracer(device), tiny,

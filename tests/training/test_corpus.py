@@ -265,7 +265,6 @@ def tiny_graph() -> bytes:
         node("Mul", ["ids", "ten"], [floating.PITCH]),
         node("Neg", ["ids"], [floating.ENERGY]),
         node("Unsqueeze", [floating.PITCH, "axis"], [floating.CONTENT]),
-        node("Unsqueeze", [floating.ENERGY, "axis"], [floating.TOKENS]),
     ]
     given = [value("tokens", kinds.INT64, [1, "n"]), value("style", kinds.FLOAT, [1, 256]),
              value("speed", kinds.FLOAT, [1])]  # fmt: skip

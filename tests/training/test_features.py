@@ -85,10 +85,10 @@ def test_a_batch_holds_each_utterance_once_and_masks_the_rest(packed: Path) -> N
 
     corpus = Corpus(packed)
     batch = next(corpus.batches("train", 10_000))
-    assert len(batch.codes.symbol) == 2
+    assert len(batch.symbol) == 2
     assert batch.mel.shape[2] % 2 == 0
-    assert torch.equal(batch.frames.sum(1), batch.codes.duration.sum(1))
-    assert bool((batch.codes.symbol[~batch.phones] == 0).all())
+    assert torch.equal(batch.frames.sum(1), batch.duration.sum(1))
+    assert bool((batch.symbol[~batch.phones] == 0).all())
     assert batch.mel[~batch.frames[:, None].expand_as(batch.mel)].abs().sum() == 0
     normal = batch.mel.transpose(1, 2)[batch.frames]
     torch.testing.assert_close(normal.mean(0), torch.zeros(80), atol=1e-3, rtol=0)

@@ -20,7 +20,7 @@ train_readout = pytest.importorskip("train_readout")
 
 def inner(frames: int = 60, pitch: float = 200.0) -> Inner:
     """So many of the teacher's 12.5 ms frames; the first content channel is the time in these frames, plus a half."""
-    content = np.zeros((readout.SIZES.content, frames), dtype=np.float32)
+    content = np.zeros((readout.CONTENT, frames), dtype=np.float32)
     content[0] = np.arange(frames) + 0.5
     energy = 2 * content[0]
     return Inner(content, np.full(frames, pitch, dtype=np.float32), energy, np.array([frames // 2]))
@@ -57,7 +57,7 @@ def test_a_comb_stands_high_at_its_harmonics_and_low_between_them():
 
 @pytest.mark.parametrize(("bias", "pitch", "heard"), [(1, 200, 200), (-1, 200, 0), (1, 30, 0)])
 def test_a_pitch_is_heard_where_there_is_one_and_it_is_voiced(bias, pitch, heard):
-    network = readout.Reader().eval()
+    network = readout.Readout().eval()
     torch.nn.init.zeros_(network.voicing.weight)
     torch.nn.init.constant_(network.voicing.bias, bias)
     network.mean.fill_(-4)

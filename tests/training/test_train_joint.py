@@ -13,7 +13,6 @@ from tts_lab.paths import voices_dir
 sys.path.append(str(Path(__file__).resolve().parents[2] / "training"))
 
 train_joint = pytest.importorskip("train_joint")
-encoded = pytest.importorskip("encoded")
 batches = pytest.importorskip("batches")
 features = pytest.importorskip("features")
 
@@ -57,10 +56,10 @@ def test_a_style_is_the_voice_of_the_corpus_row(corpus):
 def test_jitter_moves_voiced_codes_a_little_and_leaves_the_others(corpus):
     batch = corpus.batch([0, 1, 2, 3])
     moved = train_joint.jittered(batch, 0.5, torch.Generator().manual_seed(0))
-    assert torch.equal(moved.codes.pitch == 0, batch.codes.pitch == 0)
-    assert 0 < (moved.codes.pitch != batch.codes.pitch).float().mean() < 0.6
-    assert (moved.codes.pitch - batch.codes.pitch).abs().max() <= 3
-    assert torch.equal(train_joint.jittered(batch, 0.0, torch.Generator()).codes.pitch, batch.codes.pitch)
+    assert torch.equal(moved.pitch == 0, batch.pitch == 0)
+    assert 0 < (moved.pitch != batch.pitch).float().mean() < 0.6
+    assert (moved.pitch - batch.pitch).abs().max() <= 3
+    assert torch.equal(train_joint.jittered(batch, 0.0, torch.Generator()).pitch, batch.pitch)
 
 
 def test_a_step_of_training_lowers_its_loss(corpus, one_thread):
@@ -148,45 +147,3 @@ def test_the_whole_script_teaches_the_average_and_scales_what_it_leaves(corpus, 
     for name, tensor in before.dit.state_dict().items():
         torch.testing.assert_close(state[f"acoustic.dit.{name}"], tensor)
     assert (state["acoustic.spread"] > 1.5 * before.spread).all()  # of noise, an average leaves more
-
-
-def test_what_the_encoder_says_is_remembered_and_used(corpus, tmp_path, one_thread):
-    """The diffusion model then learns of the same numbers, at whatever frame an utterance stands."""
-    joint = train_joint.bundled(corpus, voices_dir()).eval()
-    joint.only("diffusion")
-    taught = lessons(joint, corpus, tmp_path, only="diffusion", workers=1, out=tmp_path)
-    given = corpus.batch([1, 3])
-    before = joint.content(given)
-    taught.remember(0)
-    batch = corpus.batch([1, 3])
-    after = joint.content(batch)
-    mask = batch.frames[:, None]
-    torch.testing.assert_close(after.average, before.average * mask, atol=2e-2, rtol=2e-3)
-    torch.testing.assert_close(after.features, before.features * mask.transpose(1, 2), atol=2e-2, rtol=2e-3)
-    (part,) = taught.endless.parts.values()
-    assert part.batch([0]).encoded is not None
-    for parameter in joint.acoustic.encoder.parameters():
-        parameter.data.zero_()  # it is not asked again
-    torch.testing.assert_close(joint.content(batch).average, after.average)
-    loss, _ = taught.next()
-    loss.backward()
-    assert learnt(joint) <= {"acoustic.dit", "soundless"}
-
-
-def test_workers_share_what_is_to_be_remembered(corpus, tmp_path, monkeypatch, one_thread):
-    """Each computes its part of the batches; together they have all."""
-    monkeypatch.setattr(corpus, "plan", lambda split, budget: [[0, 1], [2, 3]] if split == "train" else [])
-    asked: list[int] = []
-
-    def said(batch, learnt):
-        asked.append(len(batch.frames))
-        shape = batch.mel.shape
-        return encoded.Content(batch.mel, torch.ones(shape[0], shape[2], 3), torch.zeros(shape[0], 1))
-
-    encoded.remember(said, [corpus], tmp_path / "encoded", rank=0, workers=2)
-    one = corpus.batch([0, 1, 2, 3]).encoded.average.abs().sum((1, 2))
-    assert (one > 0).tolist() == [True, True, False, False]
-    encoded.remember(said, [corpus], tmp_path / "encoded", rank=1, workers=2)
-    batch = corpus.batch([0, 1, 2, 3])
-    torch.testing.assert_close(batch.encoded.average, batch.mel, atol=1e-2, rtol=1e-3)
-    assert asked == [1, 2, 1, 2]

@@ -17,9 +17,7 @@ from tts_lab.systems.mini.checkpoint import MiniModel
 from tts_lab.systems.mini.config import DiTConfig, EncoderConfig, MiniConfig, SemanticConfig
 from tts_lab.systems.mini.lengths import Lengths, VocoderSizes, trace_mini
 
-TINY = MiniConfig(("a", "b"), 8, 80,
-    EncoderConfig(16, 2, 1, 16, 1,
-                  content=8, channels=16, rank=4, voice=4, readout=16, readout_layers=1), DiTConfig(16, 2, 2, 16),
+TINY = MiniConfig(("a", "b"), 8, 80, EncoderConfig(16, 2, 1, 16, 1), DiTConfig(16, 2, 2, 16),
                   SemanticConfig(16, 2, 1, 16))  # fmt: skip
 SMALL = SourceFilterSizes(width=16, inner=24, layers=2, pitch_width=16, pitch_layers=1)
 VOCODER = VocoderSizes(SMALL, HiFiGANSizes(channels=32))

@@ -13,9 +13,7 @@ from tts_lab.systems.mini.config import DiTConfig, EncoderConfig, MiniConfig, Se
 from tts_lab.systems.mini.stages import Mini
 from tts_lab.types import Request
 
-TINY = MiniConfig(("a", "b"), 8, 80,
-    EncoderConfig(64, 4, 2, 64, 1,
-                  content=8, channels=16, rank=4, voice=4, readout=16, readout_layers=1), DiTConfig(64, 4, 3, 64),
+TINY = MiniConfig(("a", "b"), 8, 80, EncoderConfig(64, 4, 2, 64, 1), DiTConfig(64, 4, 3, 64),
                   SemanticConfig(64, 4, 2, 64))  # fmt: skip
 TEXT = "你好，我们一起去公园吧！"
 

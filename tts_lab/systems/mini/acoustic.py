@@ -27,7 +27,7 @@ from tts_lab.nn.flow import (
 )
 from tts_lab.nn.watching import showing
 from tts_lab.systems.mini.config import MiniConfig
-from tts_lab.systems.mini.encoder import Codes, Encoder
+from tts_lab.systems.mini.encoder import Encoder
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,17 @@ class AcousticModel(nn.Module):
         super().__init__()
         d = config.dit
         self.encoder = Encoder(config.encoder, config.style, config.mels)
-        content = config.encoder.readout + config.mels
+        content = config.encoder.width + config.mels
         sizes = DiTSizes(config.mels, content, config.style, d.width, d.heads, d.layers, d.inner, patch=d.patch,
                          feed_forward="conv", conv_position=7, dropout=d.dropout)  # fmt: skip
         self.dit = DiT(sizes)
         for name in ("mean", "std", "spread"):
             self.register_buffer(name, torch.ones(config.mels))
 
-    def content(self, codes: Codes, style: Tensor, frames: int, mask: Tensor | None = None) -> Content:
-        """Codes and style (b, s) -> what the DiT needs for `frames` frames (a multiple of the patch)."""
-        average, features = self.encoder(codes, style, frames, mask)
+    def content(self, symbol: Tensor, tone: Tensor, place: Tensor, duration: Tensor, pitch: Tensor, style: Tensor,
+                frames: int, mask: Tensor | None = None) -> Content:  # fmt: skip
+        """Codes (b, n) -> what the DiT needs for `frames` frames (a multiple of the patch)."""
+        average, features = self.encoder(symbol, tone, place, duration, pitch, style, frames, mask)
         return Content(average, features, style)
 
     def velocity(self, x: Tensor, t: Tensor, content: Content, drop: Tensor | None = None,

@@ -7,24 +7,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Text side of the acoustic stage: phones and prosody -> an average mel and features per frame.
-
-    width to tick_layers: of the blocks over phones and over ticks; content to voice: of reader and decoder, which came
-    from the voice's teacher (`rank`: of their factored convolutions); readout, readout_layers: of what reads the mel.
-    """
+    """Text side of the acoustic stage: phones and prosody -> an average mel and features per frame."""
 
     width: int = 224
     heads: int = 4
-    layers: int = 3
+    layers: int = 5
     inner: int = 448
-    tick_layers: int = 3
+    frame_layers: int = 4
     dropout: float = 0.1
-    content: int = 512
-    channels: int = 1024
-    rank: int = 128
-    voice: int = 16
-    readout: int = 256
-    readout_layers: int = 4
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,6 @@ from tts_lab.types import Chunk, Prompt, Request, Semantic
 FRAMES_PER_PHONE = (
     6.18  # mean of the speech that mini was taught with: 372,181 frames for 60,253 phones, pauses included
 )
-TOKENS_PER_PHONE = 1.35  # of the same speech: 81,603 tokens, as its teacher spells it
 REFERENCE_NOTE = "mini listens to a reference clip in the computer's memory: its length does not matter to the card."
 VOICES = ("a", "b", "c", "d")  # their number matters for the size, their names do not
 
@@ -112,9 +111,7 @@ class MeasuredMini(Mini):
         n, t = self.lengths.pieces[chunk.index]
         codes = {name: torch.ones((1, n), dtype=torch.long) for name in ("symbol", "tone", "place", "syllable")}
         _, pitch = self._write(codes, chunk, prompt, recipe)
-        spelt = {"tokens": torch.ones((1, round(n * TOKENS_PER_PHONE)), dtype=torch.long)}
-        spelt["places"] = torch.zeros((1, n, 2), dtype=torch.long)
-        return Semantic(chunk, ("",) * n, _spread(t, n), t, codes | spelt | {"pitch": pitch.cpu()})
+        return Semantic(chunk, ("",) * n, _spread(t, n), t, codes | {"pitch": pitch.cpu()})
 
 
 def _spread(total: int, parts: int) -> tuple[int, ...]:

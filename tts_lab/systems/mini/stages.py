@@ -27,13 +27,11 @@ from tts_lab.noise import noise
 from tts_lab.recipe import Recipe
 from tts_lab.systems.mini.checkpoint import MiniModel, Voice
 from tts_lab.systems.mini.codes import DURATIONS
-from tts_lab.systems.mini.encoder import Codes, span_of
 from tts_lab.systems.mini.likeness import Likeness
 from tts_lab.systems.mini.prosody import EMOTIONS, NEUTRAL, Habits, Prosody, asked, heard, imitated, voiced_in
 from tts_lab.systems.mini.speaker import clip_mel
 from tts_lab.text.front_end import Utterance, analyse, speakable
 from tts_lab.text.phones import SYMBOLS
-from tts_lab.text.spelling import spelt
 from tts_lab.text.split import split_text
 from tts_lab.types import Chunk, Mel, Prompt, Request, Semantic, Wave
 
@@ -142,9 +140,7 @@ class Mini:
         return prosody, (*clip.notes, f"{PROSODY}, of the clip: {prosody}.")
 
     def semantic(self, chunk: Chunk, prompt: Prompt, recipe: Recipe) -> Semantic:
-        """Duration and pitch codes, written phone by phone. codes (1, n): symbol, tone, place, pitch, syllable; and how
-        the phones are spelt (`text.spelling`): tokens (1, l), places (1, n, 2).
-        """
+        """Duration and pitch codes, written phone by phone. codes (1, n): symbol, tone, place, pitch, syllable."""
         said = _analysed(chunk.text)
         codes = _codes(said)
         durations, pitch = self._write(codes, chunk, prompt, recipe)
@@ -172,11 +168,9 @@ class Mini:
         """
         with self._use(self.model.acoustic, recipe) as model:
             frames = -(-tokens.frames // model.dit.sizes.patch) * model.dit.sizes.patch
-            names = ("symbol", "tone", "place", "pitch", "tokens", "places")
-            durations = torch.tensor([tokens.durations])
-            given = {name: tokens.codes[name] for name in names}
-            codes = Codes(**given, duration=durations, span=span_of(durations)).to(self.device)
-            content = model.content(codes, prompt.style.to(self.device), frames)
+            symbol, tone, place, pitch = (tokens.codes[k].to(self.device) for k in ("symbol", "tone", "place", "pitch"))
+            durations = torch.tensor([tokens.durations], device=self.device)
+            content = model.content(symbol, tone, place, durations, pitch, prompt.style.to(self.device), frames)
             start = noise((1, len(model.mean), frames), tokens.chunk.seed, self.device)
             values, calls = model.sample(
                 content, start, steps=recipe.steps, solver=recipe.solver, kind=recipe.schedule,
@@ -278,6 +272,4 @@ def _codes(said: Utterance) -> dict[str, Tensor]:
         "place": [p.place for p in said.phones],
         "syllable": [p.syllable for p in said.phones],
     }
-    spelling = spelt(columns["symbol"], columns["tone"], columns["place"])
-    given = {**columns, "tokens": spelling.tokens, "places": spelling.places}
-    return {name: torch.tensor([values]) for name, values in given.items()}
+    return {name: torch.tensor([values]) for name, values in columns.items()}
