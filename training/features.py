@@ -61,9 +61,10 @@ def spans(entry: dict) -> list[tuple[Phone, float]]:
 
 
 def frames_of(seconds: list[float], total: int) -> np.ndarray:
-    """Durations in frames that sum to `total`, by rounding the running sum."""
-    ends = np.cumsum(seconds) / sum(seconds) * total
-    return np.diff(np.concatenate([[0], np.round(ends)])).astype(np.int64)
+    """Durations in frames that sum to `total`, by rounding the running sum. The last one makes up for what is cut."""
+    ends = np.cumsum(seconds) * MEL_22K.sample_rate / MEL_22K.hop_length
+    ends[-1] = total
+    return np.diff(np.concatenate([[0], np.minimum(np.round(ends), total)])).astype(np.int64)
 
 
 def move_silence_to_pauses(symbols: list[str], durations: np.ndarray, silent: np.ndarray) -> None:
