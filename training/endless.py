@@ -59,7 +59,7 @@ class Source:
 
 def bent(seconds: list[float], total: int) -> np.ndarray:
     """Where to read each of `total` frames (t,), in frames, so that phones of so many seconds last whole frames."""
-    ends = np.concatenate([[0.0], np.cumsum(seconds)]) * MEL_22K.sample_rate / MEL_22K.hop_length
+    ends = np.concatenate([[0.0], features.ends_of(seconds)])
     whole = np.concatenate([[0], np.cumsum(features.frames_of(seconds, total))])
     places, inverse = np.unique(whole, return_inverse=True)  # phones without a frame share their borders
     real = np.bincount(inverse, ends) / np.bincount(inverse)

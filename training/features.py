@@ -60,9 +60,17 @@ def spans(entry: dict) -> list[tuple[Phone, float]]:
     return [*out, (Phone(END), seconds[-1] + LEAD_SECONDS)]
 
 
+def ends_of(seconds: list[float]) -> np.ndarray:
+    """Where phones of so many seconds (n,) end, in mel frames and parts of them, (n,)."""
+    return np.cumsum(seconds) * MEL_22K.sample_rate / MEL_22K.hop_length
+
+
 def frames_of(seconds: list[float], total: int) -> np.ndarray:
-    """Durations in frames that sum to `total`, by rounding the running sum. The last one makes up for what is cut."""
-    ends = np.cumsum(seconds) * MEL_22K.sample_rate / MEL_22K.hop_length
+    """Durations of phones in whole mel frames, (n,) int64, that sum to `total`: the running sum is rounded.
+
+    A sound has whole frames, so up to one is cut from its end: it is the last phone's.
+    """
+    ends = ends_of(seconds)
     ends[-1] = total
     return np.diff(np.concatenate([[0], np.minimum(np.round(ends), total)])).astype(np.int64)
 

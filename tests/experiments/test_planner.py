@@ -207,8 +207,8 @@ def test_only_what_was_measured_has_figures() -> None:
         found = quality_of("mini", Recipe(**levers))
         assert found == Quality(each["figures"]["all"]["toneless"], each["figures"]["all"]["mos"])
     assert quality_of("mini", Recipe(offload="stage", tile=64)) == quality_of("mini", Recipe())
-    dear = {"solver": "heun", "steps": 8}
-    for lever in ({"precision": "fp16"}, {"max_chars": 12}, {"steps": 5}, dear, {"guidance": 0.5}):
+    untried = {"solver": "heun", "steps": 8}
+    for lever in ({"precision": "fp16"}, {"max_chars": 12}, {"steps": 5}, untried, {"guidance": 0.5}):
         assert quality_of("mini", Recipe(**lever)) is None  # type: ignore[arg-type]
     assert measured("indextts2") == ()
 
