@@ -13,6 +13,7 @@ from tts_lab import Recipe, Request, load_system, say
 from tts_lab.experiments.copy_synthesis import copy_synthesis
 from tts_lab.experiments.distances import distance, features, fundamental
 from tts_lab.experiments.film import film
+from tts_lab.show.compare import difference
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 pytestmark = pytest.mark.slow
@@ -27,9 +28,9 @@ def said(name, pattern):
     """The numbers of a sentence in a notebook's solutions."""
     cells = nbformat.read(NOTEBOOKS / name, as_version=4).cells
     text = " ".join(" ".join(c.source for c in cells if "<summary>Solutions" in c.source).split())
-    found = re.findall(pattern, text)
+    found = list(re.finditer(pattern, text))
     assert len(found) == 1, f"{name} does not say once: {pattern}"
-    return [float(number) for number in ([found[0]] if isinstance(found[0], str) else found[0])]
+    return [float(number) for number in found[0].groups()]
 
 
 def test_film_of_even_steps_and_of_sway(mini):
@@ -43,9 +44,6 @@ def test_film_of_even_steps_and_of_sway(mini):
 
 
 def test_steps_without_guidance_against_few_with_it(mini):
-    pytest.importorskip("ipywidgets")
-    from tts_lab.show.compare import difference
-
     (both,) = said("06_steps_and_precision.ipynb", r"`sway\.replace\(steps=4\)`: ([\d.]+) dB both")
     sway = Recipe(schedule="sway", steps=16)
     last = say(mini, "今天天气真好。", sway)
