@@ -84,7 +84,7 @@ def _validated() -> str:
     ]
     if not found:
         return "Not measured yet: no card has been at hand."
-    return "\n\n".join(f"{one['card']}:\n\n{markdown(validate_memory.table(one['cells']))}" for one in found)
+    return "\n\n".join(f"{one['name']}:\n\n{markdown(validate_memory.table(one['cells']))}" for one in found)
 
 
 def filled(document: Path) -> str:

@@ -45,6 +45,11 @@ class Corpus:
 
     def __init__(self, folder: Path) -> None:
         self._read(folder / "features.npz")
+        if "mean" in self.raw:  # some of a corpus's rows, and what all of them come to
+            self.mean, self.std, self.median_log_f0 = (
+                torch.from_numpy(self.raw[k]) for k in ("mean", "std", "median_log_f0")
+            )
+            return
         train = [s for s, i in zip(self.frame_slices("train"), self.ids("train"), strict=True) if not self.manner[i, 2]]
         mel = np.concatenate([self.raw["mel"][s] for s in train]).astype(np.float32)
         self.mean, self.std = torch.from_numpy(mel.mean(0)), torch.from_numpy(mel.std(0))

@@ -26,14 +26,10 @@ import features
 import readout
 from composed import Composer, Reading
 from corpus import tokens_of
+from moves import MEDIANS, SPEEDS, move_of
 from teacher import FRAME_SAMPLES, RATE, Move, Teacher
 from tts_lab.audio.mel import MEL_22K
 
-MEDIANS = {"zf_xiaobei": 237.0, "zf_xiaoxiao": 239.0, "zm_yunjian": 108.0, "zm_yunxi": 155.0}  # Hz, of the corpus
-SPEEDS = (0.9, 0.95, 1.0, 1.0, 1.0, 1.05, 1.1, 1.15)
-MOVED = 0.4  # share of utterances at another pitch
-RANGES = (0.65, 1.4)
-SEMITONES = (-3.5, 4.5)
 FILE_ROWS = 500  # utterances in a file
 
 
@@ -65,14 +61,6 @@ def bent(seconds: list[float], total: int) -> np.ndarray:
     real = np.bincount(inverse, ends) / np.bincount(inverse)
     real[0], real[-1] = 0.0, ends[-1]
     return np.interp(np.arange(total) + 0.5, places, real)
-
-
-def move_of(voice: str, draw: random.Random) -> Move:
-    """How an utterance's pitch is moved, if at all."""
-    if draw.random() >= MOVED:
-        return Move(MEDIANS[voice])
-    semitones = min(max(draw.gauss(0.3, 1.6), SEMITONES[0]), SEMITONES[1])
-    return Move(MEDIANS[voice], draw.uniform(*RANGES), semitones)
 
 
 def work(job: tuple[int, argparse.Namespace]) -> int:

@@ -28,7 +28,8 @@ class Trainer:
         matrices = [p for p in model.parameters() if p.ndim > 1]
         others = [p for p in model.parameters() if p.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
+        fused = all(p.is_cuda for p in model.parameters())
+        self.optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=fused or None)
         self.step, self.seconds, self._clock = 0, 0.0, time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
 

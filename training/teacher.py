@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,25 +62,21 @@ class Inner:
 class Teacher:
     """Speaks tokens. packages: folder below which the unpacked packages lie. threads: of the CPU.
 
-    sound: False for one that only tells what it would make its sound of, in a tenth of the time.
+    sound: False for one that only tells what it would make its sound of, in a tenth of the time. device: of PyTorch,
+    to run it there (`on_card.py`); None: onnxruntime, on the CPU.
     The graph draws no random numbers: the same tokens give the same samples.
     Raises WeightsError where a package is missing or damaged.
     """
 
-    def __init__(self, packages: Path, threads: int = 1, *, sound: bool = True) -> None:
+    def __init__(self, packages: Path, threads: int = 1, *, sound: bool = True, device: str | None = None) -> None:
         import onnx
-        import onnxruntime
 
         import floating
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3  # it warns of constants that it folds
         self.outputs = ["audio"] if sound else [floating.CONTENT, floating.PITCH, floating.ENERGY]
         self.outputs.append(floating.DURATIONS)
         graph = floating.with_moves(floating.in_float(onnx.load_from_string(read_weights(packages))))
-        model = floating.until(graph, self.outputs).SerializeToString()
-        self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self.run = runner(floating.until(graph, self.outputs), self.outputs, threads, device)
         self.packages = packages
         self.vocabulary = read_vocabulary(packages)
         self.styles: dict[str, np.ndarray] = {}
@@ -112,7 +109,7 @@ class Teacher:
             "style": self.style(voice)[len(ids)],  # the style depends on the length
             "speed": np.array([speed], dtype=np.float32),
         } | (move or Move()).values()
-        return self.session.run(self.outputs, {i.name: given[i.name] for i in self.session.get_inputs()})
+        return self.run(given)
 
     def style(self, voice: str) -> np.ndarray:
         """Style vectors of a voice, (rows, 1, width): row k for k tokens between the pads."""
@@ -122,6 +119,23 @@ class Teacher:
                 raise WeightsError(f"The style file of {voice} has {raw.size} numbers, not 130,560; unpack it again.")
             self.styles[voice] = raw.reshape(STYLE_ROWS, 1, STYLE_WIDTH)
         return self.styles[voice]
+
+
+def runner(model: Any, outputs: list[str], threads: int, device: str | None) -> Callable[[dict[str, np.ndarray]], Any]:
+    """What gives a graph's outputs for its inputs; inputs that it does not read are left out."""
+    if device is not None:
+        import on_card
+
+        graph = on_card.Graph(model, outputs, device)
+        return graph.run
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # it warns of constants that it folds
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    names = [i.name for i in session.get_inputs()]
+    return lambda given: session.run(outputs, {name: given[name] for name in names})
 
 
 def find(packages: Path, tail: str) -> Path:

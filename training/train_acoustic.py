@@ -66,7 +66,7 @@ def crop(content: Content, batch: Batch, frames: int, generator: torch.Generator
     t = batch.mel.shape[2]
     frames = min(frames, t) // 2 * 2
     room = (batch.frames.sum(1) - frames).clamp(min=0)
-    start = (torch.rand(len(room), generator=generator).to(room.device) * (room + 1)).long()
+    start = (uniform(len(room), generator).to(room.device) * (room + 1)).long()
     index = start[:, None] + torch.arange(frames, device=room.device)
     band = index[:, None].expand(-1, batch.mel.shape[1], -1)
     wide = index[..., None].expand(-1, -1, content.features.shape[-1])
@@ -86,10 +86,10 @@ def loss_of(model: AcousticModel, content: Content, mel: Tensor, mask: Tensor, t
 
 def window_loss(model: AcousticModel, content: Content, batch: Batch, generator: torch.Generator) -> Tensor:
     """The loss on one random window of each utterance, with random noise, times and conditions withheld."""
-    frames = int(torch.randint(*CROP, (1,), generator=generator))
+    frames = int(torch.randint(*CROP, (1,), generator=generator, device=generator.device))
     content, mel, mask = crop(content, batch, frames, generator)
-    noise = torch.randn(mel.shape, generator=generator).to(mel.device)
-    drop = (torch.rand(len(mel), generator=generator) < DROP).to(mel.device)
+    noise = torch.randn(mel.shape, generator=generator, device=generator.device).to(mel.device)
+    drop = (uniform(len(mel), generator) < DROP).to(mel.device)
     t = stratified(len(mel), generator).to(mel.device)
     return loss_of(model, content, mel, mask, t, noise, drop)
 
@@ -103,8 +103,13 @@ def whole_loss(model: AcousticModel, content: Content, batch: Batch, generator: 
 
 def stratified(count: int, generator: torch.Generator) -> Tensor:
     """(count,) times in 0..1, one from each of `count` equal strips, shuffled."""
-    strips = (torch.arange(count) + torch.rand(count, generator=generator)) / count
-    return strips[torch.randperm(count, generator=generator)]
+    strips = (torch.arange(count, device=generator.device) + uniform(count, generator)) / count
+    return strips[torch.randperm(count, generator=generator, device=generator.device)]
+
+
+def uniform(count: int, generator: torch.Generator) -> Tensor:
+    """(count,) numbers from 0 to 1, where the generator lives."""
+    return torch.rand(count, generator=generator, device=generator.device)
 
 
 @torch.no_grad()

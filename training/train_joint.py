@@ -9,11 +9,17 @@ diffusion loss (as in Grad-TTS): the average mel stays what a regression makes i
 With `--endless FOLDER` part of the batches come from what endless.py makes, which lacks the noise of a sound: a
 direction of its own in the voice's style tells the diffusion model so, and is left out when it speaks. With `--only
 average` the diffusion model stays as it is, with `--only diffusion` the encoder does.
+
+With `--sounding FOLDER` all of them come from what sounding.py makes, and lie on the device. On a card:
+
+    python training/train_joint.py --features features --sounding sounding --device cuda --bfloat16 --frames 32000 \
+        --rate 7e-4 --jitter 0.3 --dropout 0.05 --average-first 2 --every 500 --minutes 16 --out runs/joint
 """
 
 from __future__ import annotations
 
 import argparse
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +31,7 @@ from torch import Tensor, nn
 from batches import Batch, Corpus, Endless
 from export import ORDER
 from loop import Trainer, every
+from resident import Resident
 from train_acoustic import spread_of, whole_loss, window_loss
 from train_encoder import loss_of as average_loss
 from tts_lab.systems.mini.acoustic import AcousticModel, Content
@@ -86,8 +93,8 @@ def jittered(batch: Batch, spread: float, generator: torch.Generator) -> Batch:
 
     spread: standard deviation of the noise in codes, before it is rounded.
     """
-    noise = (spread * torch.randn(batch.pitch.shape, generator=generator)).round().long()
-    moved = (batch.pitch + noise).clamp(1, PITCHES - 1)
+    noise = spread * torch.randn(batch.pitch.shape, generator=generator, device=generator.device)
+    moved = (batch.pitch + noise.round().long().to(batch.pitch.device)).clamp(1, PITCHES - 1)
     return replace(batch, pitch=torch.where(batch.pitch > 0, moved, 0))
 
 
@@ -111,21 +118,27 @@ class Lessons:
 
     def __init__(self, model: Joint, corpus: Corpus, args: argparse.Namespace, seed: int) -> None:
         self.model, self.corpus, self.args = model, corpus, args
-        self.noise = torch.Generator().manual_seed(seed)
+        device = torch.device(args.device)
+        self.noise = torch.Generator(device).manual_seed(seed)
         self.order = np.random.default_rng(seed)
         self.endless = Endless(args.endless, corpus, self.order) if args.endless else None
+        self.sounding = Resident(args.sounding, corpus, self.order, device) if args.sounding else None
         self.recordings: Iterator[Batch] = iter(())
 
-    def next(self) -> tuple[Tensor, float]:
+    def next(self, *, average_only: bool = False) -> tuple[Tensor, Tensor]:
         """The loss of a step, and of it what is to be read in the log: the diffusion's or the average mel's."""
-        recorded = self.endless is None or self.order.random() < self.args.recorded
-        batch = self._recording() if recorded else self.endless.batch(self.args.frames)
-        batch = jittered(batch, self.args.jitter, self.noise).to(self.args.device)
-        if self.args.only == "average":
+        batch = jittered(self._batch().to(self.noise.device), self.args.jitter, self.noise)
+        if average_only or self.args.only == "average":
             average = average_loss(self.model.content(batch).average, batch)[0]
-            return average, average.item()
+            return average, average.detach()
         flow, average = losses_of(self.model, batch, self.noise)
-        return (flow if self.args.only else flow + self.args.weight * average), flow.item()
+        return (flow if self.args.only else flow + self.args.weight * average), flow.detach()
+
+    def _batch(self) -> Batch:
+        if self.sounding:
+            return self.sounding.batch(self.args.frames)
+        recorded = self.endless is None or self.order.random() < self.args.recorded
+        return self._recording() if recorded else self.endless.batch(self.args.frames)
 
     def _recording(self) -> Batch:
         batch = next(self.recordings, None)
@@ -150,27 +163,36 @@ def work(rank: int, args: argparse.Namespace) -> None:
         print(f"{sum(p.numel() for p in model.parameters()):,} parameters, resumed: {resumed}", flush=True)
         trainer.log(**validate(trainer.average, corpus))
     lessons = Lessons(model, corpus, args, seed=1000 * rank + trainer.step)
-    recent = [float("nan")]
+    recent: deque[Tensor] = deque(maxlen=100)
 
     def report() -> None:
         if rank == 0:
-            trainer.log(train=float(np.nanmean(recent[-100:])), **validate(trainer.average, corpus))
+            told = float(torch.stack(list(recent)).mean()) if recent else float("nan")
+            trainer.log(train=told, **validate(trainer.average, corpus))
             trainer.save()
 
     while not trainer.done:
         model.train()
+        begun = trainer.seconds < 60 * args.average_first  # the average mel alone
         with torch.autocast(args.device, torch.bfloat16, enabled=args.bfloat16):
-            loss, told = lessons.next()
+            loss, told = lessons.next(average_only=begun)
         trainer.update(loss, between=lambda: average_gradients(model))
         recent.append(told)
-        every(trainer, 100, report)
+        every(trainer, args.every, report)
         trainer.seconds = shared(trainer.seconds)
-    if args.only == "average":  # what it leaves over is smaller now, and is what the diffusion model will be scaled by
-        average = trainer.average
-        spread = spread_of(lambda batch: (average.content(batch.to(args.device)).average.cpu(),), corpus)
-        model.acoustic.spread.copy_(spread)
-        average.load_state_dict(average.state_dict() | {"acoustic.spread": spread})
+        if begun and not args.only and trainer.seconds >= 60 * args.average_first:
+            measure_spread(model, trainer.average, corpus)
+    if args.only == "average":
+        measure_spread(model, trainer.average, corpus)
     report()
+
+
+def measure_spread(model: Joint, average: Joint, corpus: Corpus) -> None:
+    """What the average mel leaves over is smaller once it has learned, and is what the diffusion model is scaled by."""
+    device = model.styles.weight.device
+    spread = spread_of(lambda batch: (average.content(batch.to(device)).average.cpu(),), corpus)
+    for each in (model, average):
+        each.acoustic.spread.copy_(spread)
 
 
 def main() -> None:
@@ -187,6 +209,9 @@ def main() -> None:
     parser.add_argument("--recorded", type=float, default=0.5, help="share of batches that are recordings beside these")
     parser.add_argument("--only", choices=("average", "diffusion"), help="teach this part; the other stays as it is")
     parser.add_argument("--frames", type=int, default=4000, help="mel frames in a batch before cropping")
+    parser.add_argument("--sounding", type=Path, help="folder of what sounding.py makes; all batches are of it")
+    parser.add_argument("--average-first", type=float, default=0, metavar="MINUTES", help="of the average mel alone")
+    parser.add_argument("--every", type=int, default=100, help="steps between two reports, each with a checkpoint")
     parser.add_argument("--bfloat16", action="store_true", help="faster where the processor has units for it")
     add_options(parser, port=29518)
     start(work, parser.parse_args())

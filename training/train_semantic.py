@@ -1,11 +1,15 @@
 """Train the semantic model: phones and voice -> duration and pitch codes.
 
-python training/train_semantic.py --features features --out runs/semantic --minutes 20
+    python training/train_semantic.py --features features --out runs/semantic --minutes 20
+
+With `--sounding FOLDER` it learns from what sounding.py makes where that is spoken as the teacher would, and not from
+the features' own train rows.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,7 @@ from torch.nn.functional import cross_entropy
 
 from batches import Batch, Corpus
 from loop import Trainer, every
+from resident import Resident
 from tts_lab.systems.mini.config import MiniConfig, SemanticConfig
 from tts_lab.systems.mini.semantic import SemanticModel
 
@@ -52,6 +57,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--frames", type=int, default=8000)
+    parser.add_argument("--sounding", type=Path, help="folder of what sounding.py makes")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
@@ -66,8 +72,15 @@ def main() -> None:
     generator = np.random.default_rng(trainer.step)
     recent: list[float] = []
     best = float("inf")
+    sounding = Resident(args.sounding, corpus, generator, device, still=True) if args.sounding else None
+
+    def batches() -> Iterator[Batch]:
+        if sounding is None:
+            return corpus.batches("train", args.frames, generator)
+        return (sounding.batch(args.frames) for _ in range(100))
+
     while not trainer.done:
-        for batch in corpus.batches("train", args.frames, generator):
+        for batch in batches():
             loss = torch.stack(model.losses(batch.to(device), smoothing=0.05)).sum()
             trainer.update(loss)
             recent.append(loss.item())

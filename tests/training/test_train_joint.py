@@ -85,6 +85,7 @@ def lessons(joint, corpus, tmp_path, **options):
     np.savez(folder / "1_0.npz", **corpus.raw)
     given = {
         "endless": folder,
+        "sounding": None,
         "recorded": 0.0,
         "frames": 400,
         "jitter": 0.0,
@@ -116,7 +117,7 @@ def test_only_the_part_that_is_asked_for_learns(corpus, tmp_path, one_thread, on
     loss, told = lessons(joint, corpus, tmp_path, only=only).next()
     loss.backward()
     assert learnt(joint) == parts
-    assert np.isfinite(told)
+    assert np.isfinite(float(told))
 
 
 def test_recordings_are_not_called_soundless(corpus, tmp_path, one_thread):
@@ -124,6 +125,19 @@ def test_recordings_are_not_called_soundless(corpus, tmp_path, one_thread):
     loss, _ = lessons(joint, corpus, tmp_path, recorded=1.0).next()
     loss.backward()
     assert learnt(joint) == {"acoustic.encoder", "acoustic.dit", "styles"}
+
+
+def test_sounding_speech_takes_the_place_of_all_other(corpus, tmp_path, one_thread):
+    folder = tmp_path / "sounding"
+    folder.mkdir()
+    np.savez(folder / "0_0.npz", **corpus.raw)
+    joint = train_joint.bundled(corpus, voices_dir()).requires_grad_(True)
+    given = lessons(joint, corpus, tmp_path, sounding=folder)
+    given.next()[0].backward()
+    assert learnt(joint) == {"acoustic.encoder", "acoustic.dit", "styles"}
+    joint.zero_grad()
+    given.next(average_only=True)[0].backward()
+    assert learnt(joint) == {"acoustic.encoder", "styles"}
 
 
 def test_what_tells_of_no_sound_does_not_reach_the_average_mel(corpus, tmp_path, one_thread):
