@@ -14,6 +14,8 @@ from torch import Tensor
 from batches import Batch, Corpus
 from tts_lab.systems.mini.codes import encode_duration, encode_pitch
 
+WHOLE = 1, 2  # phones and frames come in multiples of these: the diffusion model reads frames in pairs
+CARD_WHOLE = 16, 64  # few shapes: for each new one cuDNN chooses its ways anew, which takes longer than the work
 PHONES = ("symbol", "tone", "place", "duration", "pitch")
 
 
@@ -42,6 +44,7 @@ class Resident:
         self.frames, self.phones = np.zeros(1, np.int64), np.zeros(1, np.int64)  # where each utterance begins
         self.store: dict[str, Tensor] = {}
         self.mean, self.std = like.mean.to(device), like.std.to(device)
+        self.whole = CARD_WHOLE if device.type == "cuda" else WHOLE
         self.look()
 
     def look(self) -> None:
@@ -77,6 +80,7 @@ class Resident:
     def _planned(self, budget: int) -> list[np.ndarray]:
         """One pass over all, similar lengths together."""
         lengths = np.diff(self.frames)
+        lengths = lengths + -lengths % self.whole[1]
         order = self.rows[np.argsort(lengths[self.rows] * self.generator.uniform(0.9, 1.1, len(self.rows)))]
         plan, first = [], 0
         for k in range(1, len(order) + 1):
@@ -87,19 +91,19 @@ class Resident:
         return plan
 
     def _taken(self, ids: np.ndarray) -> Batch:
-        phones, real = self._index(self.phones, ids, even=False)
-        frames, sounding = self._index(self.frames, ids, even=True)
+        phones, real = self._index(self.phones, ids, self.whole[0])
+        frames, sounding = self._index(self.frames, ids, self.whole[1])
         mel = ((self.store["mel"][frames].float() - self.mean) / self.std) * sounding[..., None]
         codes = {name: self.store[name][phones].long() * real for name in PHONES}
         rows = torch.from_numpy(ids).to(self.device)
         return Batch(**codes, speaker=self.store["speaker"][rows], manner=self.store["manner"][rows], phones=real,
                      mel=mel.transpose(1, 2), frames=sounding)  # fmt: skip
 
-    def _index(self, starts: np.ndarray, ids: np.ndarray, *, even: bool) -> tuple[Tensor, Tensor]:
+    def _index(self, starts: np.ndarray, ids: np.ndarray, whole: int) -> tuple[Tensor, Tensor]:
         """Places (b, longest) of these utterances in a flat store, and which of them are theirs."""
         first, lengths = starts[ids], starts[ids + 1] - starts[ids]
         longest = int(lengths.max())
-        longest += even and longest % 2
+        longest += -longest % whole
         both = torch.from_numpy(np.stack([first, lengths])).to(self.device)[..., None]
         steps = torch.arange(longest, device=self.device)
         real = steps < both[1]

@@ -24,7 +24,7 @@ from tts_lab.systems.mini.acoustic import AcousticModel, Content
 from tts_lab.systems.mini.config import MiniConfig
 from workers import add_options, average_gradients, shared, start
 
-CROP = (128, 320)  # frames; longer text than this is seen in pieces
+CROP = range(128, 321, 32)  # frames; longer text than this is seen in pieces
 DROP = 0.1  # of conditions, for guidance
 
 
@@ -86,7 +86,7 @@ def loss_of(model: AcousticModel, content: Content, mel: Tensor, mask: Tensor, t
 
 def window_loss(model: AcousticModel, content: Content, batch: Batch, generator: torch.Generator) -> Tensor:
     """The loss on one random window of each utterance, with random noise, times and conditions withheld."""
-    frames = int(torch.randint(*CROP, (1,), generator=generator, device=generator.device))
+    frames = CROP[int(torch.randint(len(CROP), (1,), generator=generator, device=generator.device))]
     content, mel, mask = crop(content, batch, frames, generator)
     noise = torch.randn(mel.shape, generator=generator, device=generator.device).to(mel.device)
     drop = (uniform(len(mel), generator) < DROP).to(mel.device)
