@@ -41,6 +41,9 @@ from tts_lab.systems import STUDIES, SYSTEMS, run_lengths
 
 RECIPES = ("default", "article-original", "article-fp16", "article-recommended", "fastest")
 ALLOCATED, RESERVED = 0.01, 0.05  # what may differ
+# cuDNN copies what a convolution reads, makes and is made with into a layout of its own. Of the largest result, an
+# H200's allocator was asked for 2 times as much in float32 and up to 4.3 times in float16 (found with --events).
+COPIES = 4.5
 MIB = 2**20
 NO_MISSES = "No misses: every allocated peak within 1 %, every reserved one within 5 %, every run ends as predicted."
 
@@ -207,9 +210,10 @@ def cause(allocated: int, reserved: int, allocated_there: int, reserved_there: i
     """Of a miss, what is known of its cause; nothing where there is none."""
     more = allocated_there - allocated
     if _far(allocated, allocated_there, ALLOCATED):
-        return "convolution workspace" if 0 < more <= band else "unexplained"
+        return "convolution workspace" if 0 < more <= COPIES * band else "unexplained"
     if _far(reserved, reserved_there, RESERVED):
-        return "segments of a convolution workspace" if 0 < reserved_there - reserved <= band else "unexplained"
+        there = reserved_there - reserved
+        return "segments of a convolution workspace" if 0 < there <= COPIES * band else "unexplained"
     return ""
 
 

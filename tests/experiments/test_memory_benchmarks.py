@@ -79,10 +79,10 @@ def test_a_limit_is_a_smaller_card_without_what_cuda_takes(scripts: Any) -> None
 def test_a_miss_is_told_with_its_size_and_what_is_known_of_its_cause(scripts: Any, predicted: MemoryReport) -> None:
     band = predicted.unmodelled["convolution_workspace"]
     assert band > 4 * MIB
-    found = as_measured(predicted, vocoder=4 * MIB, semantic=50 * MIB)
+    found = as_measured(predicted, vocoder=4 * MIB, semantic=80 * MIB)
     told = scripts.validate.misses([scripts.validate.compared(predicted, found)])
     assert any("vocoder" in line and "+4.0 MiB" in line and line.endswith("convolution workspace") for line in told)
-    assert any("semantic" in line and "+50.0 MiB" in line and line.endswith("unexplained") for line in told)
+    assert any("semantic" in line and "+80.0 MiB" in line and line.endswith("unexplained") for line in told)
     assert not any("acoustic" in line for line in told)
 
 
@@ -90,7 +90,7 @@ def test_a_miss_is_told_with_its_size_and_what_is_known_of_its_cause(scripts: An
     ("predicted_there", "cause"),
     [
         ((100, 200, 100, 200), ""), ((100, 200, 101, 205), ""), ((1000, 2000, 1011, 2000), "convolution workspace"),
-        ((1000, 2000, 989, 2000), "unexplained"), ((1000, 2000, 1100, 2000), "unexplained"),
+        ((1000, 2000, 989, 2000), "unexplained"), ((1000, 2000, 1300, 2000), "unexplained"),
         ((1000, 10000, 1000, 10600), "unexplained"), ((1000, 100, 1000, 110), "segments of a convolution workspace"),
     ],
 )  # fmt: skip

@@ -63,7 +63,12 @@ class RepCodec(nn.Module):
         return (normalize(latent.float(), dim=-1) @ directions.T).argmax(-1)
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """Tokens (b, n) -> features (b, n, f): raw entries, not their directions, through the projection."""
+        """Tokens (b, n) -> features (b, n, f): raw entries, not their directions, through the projection.
+
+        Tokens may wait in the computer's memory while the codec is on a card.
+        """
+        if tokens.device != self.codebook.device:
+            tokens = tokens.to(self.codebook.device)
         return self.out_project(embedding(tokens, self.codebook).transpose(1, 2)).transpose(1, 2)
 
 
