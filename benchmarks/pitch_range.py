@@ -3,9 +3,10 @@
     python benchmarks/pitch_range.py                  8 sentences that chose settings, six factors; two minutes
 
 A code is the mean of a phone, and how the pitch goes inside it follows the tone alone: so excursions that are twice as
-wide in codes are not heard as twice as wide. `tts_lab/systems/mini/prosody.py` holds what this measures (`CODES`,
-`HEARD`) and asks the codes for what is to be heard; a test compares the two. Heard is the spread of the fundamental as
-`tts_lab/experiments/prosody_measures.py` takes it, against the same sentences at factor 1. Written to
+wide in codes are not heard as twice as wide; and their middle, which stays where it is in codes, is heard to move.
+`tts_lab/systems/mini/prosody.py` holds what this measures (`CODES`, `HEARD`, `SHIFT`) and asks the codes for what is to
+be heard; a test compares the two. Heard are the spread and the median of the fundamental as
+`tts_lab/experiments/prosody_measures.py` takes them, against the same sentences at factor 1. Written to
 `data/measured/pitch_range.json`.
 """
 
@@ -24,7 +25,7 @@ from tts_lab.pipeline import say
 from tts_lab.recipe import Recipe
 from tts_lab.systems import load_system
 from tts_lab.systems.mini import stages
-from tts_lab.systems.mini.prosody import CODES, HEARD, Prosody
+from tts_lab.systems.mini.prosody import CODES, HEARD, SHIFT, Prosody
 from tts_lab.types import Request
 from voice_quality import HELDOUT, chosen
 
@@ -43,16 +44,19 @@ def main() -> None:
         return [measures(one.samples, one.sample_rate) for one in speech]
 
     plain = spoken(Prosody())
-    heard = []
-    for wide in tqdm(HEARD, "factors", file=sys.stderr):  # what the codes of each factor are asked for by
-        rows = spoken(Prosody(range=wide))
-        heard.append(averaged([moved(a, b) for a, b in zip(plain, rows, strict=True)])["range"])
+    heard, shift = [], []
+    for wide, level in zip(tqdm(HEARD, "factors", file=sys.stderr), SHIFT, strict=True):
+        rows = spoken(Prosody(level, wide))  # what the codes of each factor, and no other level, are asked for by
+        found = averaged([moved(a, b) for a, b in zip(plain, rows, strict=True)])
+        heard.append(found["range"])
+        shift.append(found["level_semitones"])
     result = {"what": __doc__.splitlines()[0], "command": command(), "date": today(), "environment": environment(),
               "origin": {"voice": voice_digest()}, "recipe": recipe.to_dict(), "sentences": [s.id for s in sentences],
-              "codes": list(CODES), "heard": [round(x, 3) for x in heard]}  # fmt: skip
+              "codes": list(CODES), "heard": [round(x, 3) for x in heard],
+              "shift": [round(x, 3) for x in shift]}  # fmt: skip
     write_json(RESULT, result)
-    for factor, there in zip(CODES, heard, strict=True):
-        print(f"codes × {factor:.2f}: heard × {there:.2f}")
+    for factor, there, level in zip(CODES, heard, shift, strict=True):
+        print(f"codes × {factor:.2f}: heard × {there:.2f}, {level:+.2f} semitones")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ A part of the sentences is written nowhere but to `--out`. Copy synthesis: the t
 With a corpus, each sentence is compared with the teacher's recording: mel-cepstral distance after dynamic time warping,
 and error and correlation of F0 on the same path (`tts_lab/experiments/teacher.py`). Tones are told from the pitch of
 each syllable by a small classifier (`tts_lab/experiments/tones.py`), which knows no words as a recogniser does.
-Formats: fp32, bf16, and int8 (weights in eight bits, computing in fp32). Not fp16: see LEFT_OUT.
+Formats: fp32, bf16 (where the processor has units for it), and int8 (weights in eight bits, computing in fp32). Not
+fp16: see LEFT_OUT.
 
 Score sound files that exist already, named by sentence id (`<id>.wav` or `.flac`), against a corpus's sentences:
 
@@ -55,6 +56,7 @@ from tts_lab.experiments.quality import Row, Sentence
 from tts_lab.experiments.quality_table import by_settings, by_voices, by_ways, markdown
 from tts_lab.experiments.teacher import Teacher
 from tts_lab.experiments.tones import judged_speech
+from tts_lab.processor import computes
 from tts_lab.recipe import Recipe, choices
 
 HELDOUT = ROOT / "benchmarks" / "heldout.json"
@@ -97,7 +99,7 @@ def score_voice(args: argparse.Namespace) -> None:
 
     sentences = chosen(quality.load_sentences(HELDOUT, args.split), args.voice, args.sentences)
     out = args.out or (None if args.voice or args.sentences or args.split != "test" else RESULT)
-    recipes = ways(args)
+    recipes = computed(ways(args))
     system = load_system(args.system, "cpu")
     judges = quality.Judges(args.threads or 1)
     teacher = Teacher(args.corpus) if args.corpus else None
@@ -154,6 +156,21 @@ def ways(args: argparse.Namespace) -> dict[str, Recipe]:
             rungs = quality.ladder(numbers, base)
             whole = {n: r if r.steps > 1 else r.replace(schedule=plain.schedule) for n, r in rungs.items()}
             found |= {name_of(count, recipe): recipe for count, recipe in whole.items()}
+    return found
+
+
+def computed(recipes: dict[str, Recipe]) -> dict[str, Recipe]:
+    """Those whose number format this processor computes: what fp32 makes must not be called bf16.
+
+    Raises LabError where none is left.
+    """
+    found = {name: recipe for name, recipe in recipes.items() if computes(recipe.precision)}
+    if len(found) < len(recipes):
+        left = ", ".join(name for name in recipes if name not in found)
+        note = f"Not measured, because this processor has no units for bf16 and computes it in fp32: {left}."
+        if not found:
+            raise LabError(note)
+        print(note, file=sys.stderr)
     return found
 
 

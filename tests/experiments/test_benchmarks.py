@@ -199,6 +199,16 @@ def test_the_grid_is_three_solvers_in_three_formats(bench) -> None:
     assert found["8 evaluations, midpoint"].steps == 2
 
 
+def test_bf16_is_not_measured_where_fp32_would_compute_it(bench, fake_judges, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(bench, "computes", lambda precision: precision == "fp32")
+    run(bench, "--evaluations", "2", "--formats", "bf16,fp32")
+    names = [s["name"] for s in json.loads(bench.RESULT.read_text("utf-8"))["settings"]]
+    assert names == ["2 evaluations"]
+    assert "computes it in fp32: 2 evaluations, bf16" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run(bench, "--evaluations", "2", "--formats", "bf16")
+
+
 def test_a_format_that_is_left_out_says_why(bench, capsys) -> None:
     with pytest.raises(SystemExit):
         run(bench, "--formats", "fp16")

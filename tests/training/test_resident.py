@@ -111,6 +111,16 @@ def test_of_a_corpus_the_held_out_rows_and_what_all_come_to(corpus: Corpus, tmp_
     same(few.batch([0, 2]), corpus.batch(corpus.ids("dev")[[0, 2]].tolist()))
 
 
+def test_a_corpus_is_heard_among_other_speech(corpus: Corpus, tmp_path: Path) -> None:
+    folder = tmp_path / "sounding"
+    write(folder, "0_0.npz", rows(3, 2), moved=1.0)
+    np.savez(folder / "corpus.npz", **held_out.taught(corpus))
+    there, train = resident(folder, corpus), corpus.ids("train")
+    assert len(there.rows) == 3 + len(train)
+    same(there._taken(np.array([4, 7])), corpus.batch(train[[1, 4]].tolist()))
+    assert len(resident(folder, corpus, still=True).rows) == len(train)
+
+
 def test_sentences_say_how_they_are_spoken() -> None:
     sounding = pytest.importorskip("sounding", reason="needs the extra `train`")
     found = sounding.composed(60, 3)

@@ -35,11 +35,12 @@ TILT_FROM, TILT_TO = 500.0, 2000.0  # Hz
 VOICED_BELOW = 500.0  # Hz: what is loud there has a voice, or a hum
 SPEAKABLE = (55.0, 700.0)  # Hz, whatever an emotion asks for
 ROUNDING = 1e-4
-# Factor of the codes' excursions -> that of the pitch that is heard, measured on 8 `dev` sentences (docs/LOG.md);
-# `benchmarks/pitch_range.py` measures it again, and other draws come within 0.1 of it.
-# A code is the mean of a phone; how the pitch goes inside it is the tone's, and does not follow.
+# Factor of the codes' excursions -> that of the pitch that is heard, and the semitones by which its median moves then;
+# measured on 8 `dev` sentences (docs/LOG.md). `benchmarks/pitch_range.py` measures it again; other draws come within
+# 0.1 and 0.3. A code is the mean of a phone; how the pitch goes inside it is the tone's, and does not follow.
 CODES = (0.05, 0.3, 0.6, 1.0, 1.5, 2.0)
-HEARD = (0.42, 0.60, 0.83, 1.0, 1.28, 1.41)
+HEARD = (0.35, 0.58, 0.74, 1.0, 1.37, 1.71)
+SHIFT = (-1.0, -0.75, -0.5, 0.0, 0.5, 1.2)
 SEMITONES = 12 / math.log(2)  # of one unit of a natural logarithm
 
 
@@ -48,7 +49,7 @@ class Prosody:
     """How something is said, beside the voice's own way.
 
     level: semitones. range: factor of the pitch's excursions around its median; before the universal vocoder, what lies
-    beyond 0.42 to 1.41 is spoken as these. tempo: factor of the speaking rate. energy: vocal effort in dB. breath: 0 to
+    beyond 0.35 to 1.71 is spoken as these. tempo: factor of the speaking rate. energy: vocal effort in dB. breath: 0 to
     1.
     """
 
@@ -78,8 +79,8 @@ class Prosody:
 
     def of_codes(self, codes: Tensor) -> Tensor:
         """Pitch codes (b, n) at this level and range; what has no voice keeps none."""
-        factor = float(np.interp(self.range, HEARD, CODES))
-        semitones = (codes.float() - PITCHES // 2) * PITCH_STEP * factor + self.level
+        factor, shift = (float(np.interp(self.range, HEARD, column)) for column in (CODES, SHIFT))
+        semitones = (codes.float() - PITCHES // 2) * PITCH_STEP * factor + self.level - shift
         moved = (semitones / PITCH_STEP).round() + PITCHES // 2
         return torch.where(codes > 0, moved.clamp(1, PITCHES - 1), 0).to(codes.dtype)
 
@@ -146,13 +147,18 @@ class Habits:
 
 
 def heard(samples: Tensor) -> Habits:
-    """Habits of (s,) sound at 22,050 Hz. Raises VoiceError where there is no voice in it."""
+    """Habits of (s,) sound at 22,050 Hz. Raises VoiceError where there is no voice in it.
+
+    Pitch an octave and more from the median is taken for an error of the tracker and does not widen the voice.
+    """
     f0 = fundamental(samples, HIGHEST_LIVELY)
     voiced = np.log(f0[~np.isnan(f0)])
     count, seconds = nuclei(samples)
     if len(voiced) < 20 or not seconds:
         raise VoiceError("The clip of an emotion holds too little voice to tell how high and how fast it is spoken.")
-    return Habits(float(np.median(voiced)), spread(voiced * SEMITONES), (count - 1) / seconds)
+    middle = float(np.median(voiced))
+    near = voiced[np.abs(voiced - middle) < math.log(2)]
+    return Habits(middle, spread(near * SEMITONES), (count - 1) / seconds)
 
 
 LIMITS = Prosody(level=5.0, range=1.4, tempo=1.3)  # how far a clip may move a voice: what it was taught, about
