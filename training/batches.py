@@ -16,6 +16,8 @@ from torch import Tensor
 from tts_lab.systems.mini.codes import encode_duration, encode_pitch
 from tts_lab.systems.mini.prosody import ENERGY_UNIT
 
+SPOKEN_HOW = ("energy", "breath", "made", "moved")  # of what sounding.py makes: dB, 0 to 1, twice 0 or 1
+
 
 @dataclass
 class Batch:

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from batches import Corpus
+from batches import SPOKEN_HOW, Corpus
 
 PACKED = {"frame_start": ("mel",), "phone_start": ("symbol", "tone", "place", "duration", "log_f0", "voiced")}
 
 
 def rows(corpus: Corpus, split: str) -> dict[str, np.ndarray]:
-    """The packed rows of a split, as features.py packs them."""
+    """The packed rows of a split, as features.py packs them: frames and phones end to end, and where each begins."""
     raw, ids = corpus.raw, corpus.ids(split)
     out = {k: raw[k][ids] for k in ("id", "split", "speaker", "first")}
     for start, names in PACKED.items():
@@ -31,7 +31,7 @@ def rows(corpus: Corpus, split: str) -> dict[str, np.ndarray]:
 
 
 def of(corpus: Corpus) -> dict[str, np.ndarray]:
-    """The rows of `dev`, with the statistics of the corpus."""
+    """The rows of `dev`, with the statistics of the corpus: mean and std (m,), median_log_f0 (voices,), gains."""
     means = {k: getattr(corpus, k).numpy() for k in ("mean", "std", "median_log_f0")}
     return rows(corpus, "dev") | means | {k: corpus.raw[k] for k in ("gain_names", "gains")}
 
@@ -39,7 +39,7 @@ def of(corpus: Corpus) -> dict[str, np.ndarray]:
 def taught(corpus: Corpus) -> dict[str, np.ndarray]:
     """The rows of `train`, as sounding.py packs speech that was not moved."""
     out = rows(corpus, "train")
-    return out | {k: np.zeros(len(out["id"]), np.float32) for k in ("energy", "breath", "made", "moved")}
+    return out | {k: np.zeros(len(out["id"]), np.float32) for k in SPOKEN_HOW}
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ import torch
 
 import features
 import manner
+from batches import SPOKEN_HOW
 from corpus import SAMPLE_RATE, finish, gate, tokens_of
 from moves import MEDIANS, SPEEDS, move_of
 from teacher import FRAME_SAMPLES, RATE, Move, Teacher
@@ -91,7 +92,7 @@ def work(job: tuple[int, argparse.Namespace]) -> int:
         if not rows:
             break
         part = args.out / f".{number}_{first}.part.npz"
-        more = {k: np.array([row[k] for row in rows], np.float32) for k in ("energy", "breath", "made", "moved")}
+        more = {k: np.array([row[k] for row in rows], np.float32) for k in SPOKEN_HOW}
         np.savez(part, **features.pack(rows), **more)
         part.replace(args.out / f"{number}_{first}.npz")
         made += sum(len(row["mel"]) for row in rows)
