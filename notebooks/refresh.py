@@ -29,6 +29,7 @@ def refresh(path: Path) -> None:
         resources={"metadata": {"path": str(path.parent)}},
         store_widget_state=False,
         record_timing=False,
+        coalesce_streams=True,  # or how a print is cut depends on how busy the machine is
     )
     client.execute()
     clean(notebook)
