@@ -76,7 +76,7 @@ class Book:
             key=lambda e: (
                 order.get(e["name"].split(",")[0], 0),
                 *_way(e),
-                e.get("evaluations", 0) > 1 and e["guidance"],
+                e.get("evaluations", 0) > 1 and abs(e["guidance"] - Recipe().guidance),
                 e.get("evaluations", 0),
             ),
         )
@@ -110,12 +110,26 @@ def _of_todays_vocoder(entry: Entry) -> bool:
 
 
 def name_of(count: int, recipe: Recipe) -> str:
-    """Evaluations, and what differs from the default recipe's solver, schedule, format and vocoder."""
-    plain = (Recipe().solver, Recipe().schedule, "fp32", f"{Recipe().vocoder} vocoder")
-    own = (recipe.solver, recipe.schedule, number_format(recipe.to_dict()), f"{recipe.vocoder} vocoder")
+    """Evaluations, and what differs from the default recipe's solver, schedule, guidance, format and vocoder.
+
+    A single evaluation has no guidance, whatever the recipe.
+    """
+    guidance = Recipe().guidance if count == 1 else recipe.guidance
+    plain = (Recipe().solver, Recipe().schedule, _strength(Recipe().guidance), "fp32", f"{Recipe().vocoder} vocoder")
+    own = (
+        recipe.solver,
+        recipe.schedule,
+        _strength(guidance),
+        number_format(recipe.to_dict()),
+        f"{recipe.vocoder} vocoder",
+    )
     return ", ".join(
         (f"{count} evaluation{'s' if count > 1 else ''}", *(o for o, p in zip(own, plain, strict=True) if o != p))
     )
+
+
+def _strength(guidance: float) -> str:
+    return f"guidance {guidance:g}" if guidance else "unguided"
 
 
 def _way(entry: Entry) -> tuple[int, bool, int, int]:

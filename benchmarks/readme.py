@@ -70,7 +70,9 @@ def table(name: str) -> str:
         return markdown(by_ways(settings))
     if name == "voice_quality":
         small = [s for s in settings if vocoder_of(s.get("recipe") or s) == "small"]
-        return markdown(by_settings([*only_steps(settings), *only_steps(settings, precision="bf16"), *small]))
+        ways = [*only_steps(settings), *only_steps(settings, guidance=0.0), *only_steps(settings, precision="bf16")]
+        unlike = {s["name"]: s for s in (*ways, *small)}  # a single evaluation has no guidance, and is of both kinds
+        return markdown(by_settings(list(unlike.values())))
     settings = only_steps(settings)
     if name == "voices":
         return markdown(by_voices(next(s["figures"] for s in settings if s.get("evaluations") == CARD_EVALUATIONS)))

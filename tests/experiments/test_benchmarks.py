@@ -170,6 +170,19 @@ def test_schedules_are_named_where_there_are_steps_to_lay_out(bench) -> None:
     assert [recipe.schedule for recipe in found.values()] == ["leap", "leap", "sway", "leap"]
 
 
+def test_without_guidance_is_a_way_of_its_own_that_comes_after_the_default(bench, fake_judges) -> None:
+    run(bench, "--evaluations", "1,2,4", "--guidance", "0")
+    run(bench, "--evaluations", "1,2,4")
+    assert fake_judges.heard == 12  # the single evaluation is one of both kinds
+    book = json.loads(bench.RESULT.read_text("utf-8"))["settings"]
+    assert [s["name"] for s in book] == [
+        "1 evaluation", "2 evaluations", "4 evaluations", "2 evaluations, unguided", "4 evaluations, unguided",
+    ]  # fmt: skip
+    assert [s["recipe"]["steps"] for s in book] == [1, 1, 2, 2, 4]
+    stronger = bench.ways(bench._arguments(["--evaluations", "2", "--guidance", "1.5"]))
+    assert list(stronger) == ["2 evaluations, guidance 1.5"]
+
+
 def test_the_small_vocoder_is_a_setting_of_its_own_and_its_figures_go_with_its_weights(bench, tmp_path) -> None:
     from quality_book import Book, entry_of, vocoder_setting
 

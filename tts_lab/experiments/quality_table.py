@@ -28,11 +28,11 @@ def by_settings(entries: Sequence[Mapping[str, Any]]) -> Table:
 
 def by_ways(entries: Sequence[Mapping[str, Any]]) -> Table:
     """One row a setting with all that was measured of it: how it is solved, number format, judges, the teacher."""
-    header = ("what speaks", "solver", "schedule", "format", *JUDGED, *FURTHER)
+    header = ("what speaks", "solver", "schedule", "guidance", "format", *JUDGED, *FURTHER)
     rows: list[tuple[str, ...]] = []
     for entry in entries:
         figures = entry["figures"]["all"]
-        way = _way(entry["recipe"]) if "recipe" in entry else ("", "", "")
+        way = _way(entry["recipe"]) if "recipe" in entry else ("", "", "", "")
         rows.append((entry["name"].split(",")[0] + _by(entry), *way, *_judged(figures), *_further(figures)))
     return header, rows
 
@@ -48,9 +48,10 @@ def vocoder_of(recipe: Mapping[str, Any]) -> str:
     return str(recipe.get("vocoder", Recipe().vocoder))
 
 
-def _way(recipe: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Solver, schedule (which a single step has none of) and number format."""
-    return recipe["solver"], recipe["schedule"] if recipe["steps"] > 1 else "", number_format(recipe)
+def _way(recipe: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """Solver, schedule (which a single step has none of), strength of guidance and number format."""
+    schedule = recipe["schedule"] if recipe["steps"] > 1 else ""
+    return recipe["solver"], schedule, f"{recipe['guidance']:g}", number_format(recipe)
 
 
 def number_format(recipe: Mapping[str, Any]) -> str:

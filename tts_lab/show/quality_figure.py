@@ -8,12 +8,11 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from tts_lab.experiments.quality_table import only_steps
-from tts_lab.recipe import Recipe
 from tts_lab.show.plots import BLUE, GREEN, INK, ORANGE, PINK, SOFT, Picture, quiet
 
 Setting = Mapping[str, Any]
 LINES = ("-", "--", "-.", ":")
-SCHEDULES = {"leap": BLUE, "sway": ORANGE}
+JUDGED = (("leap", {}, BLUE), ("sway", {"schedule": "sway"}, ORANGE), ("leap, unguided", {"guidance": 0.0}, GREEN))
 COLOUR = {"euler": BLUE, "midpoint": ORANGE, "heun": PINK, "adams": GREEN}
 
 
@@ -21,7 +20,8 @@ def steps_figure(ways: Sequence[Setting], voice: Sequence[Setting]) -> Picture:
     """Left: distance of the sound from that of 64 evaluations, for each solver. Right: how much a recogniser mistakes.
 
     ways: `settings` of data/measured/steps_quality.json; voice: those of data/measured/quality-mini.json. Of these are
-    drawn those that differ from the default recipe, and from it with sway, in the number of evaluations alone.
+    drawn those that differ from the default recipe, from it with sway, and from it without guidance, in the number of
+    evaluations alone.
     """
     figure = Picture(figsize=(11, 4.4), layout="constrained", facecolor="white")
     left, right = figure.subplots(1, 2)
@@ -49,14 +49,14 @@ def _draw_ways(axes: Axes, ways: Sequence[Setting]) -> None:
 
 
 def _draw_errors(axes: Axes, voice: Sequence[Setting]) -> None:
-    for schedule, colour in SCHEDULES.items():
-        spoken = [s for s in only_steps(voice, schedule=schedule) if s.get("evaluations")]
+    for name, levers, colour in JUDGED:
+        spoken = [s for s in only_steps(voice, **levers) if s.get("evaluations")]
         at = [s["evaluations"] for s in spoken]
         errors = [100 * s["figures"]["all"]["toneless"] for s in spoken]
-        if schedule == Recipe().schedule:
+        if not levers:
             low, high = zip(*((100 * e for e in s["figures"]["all"]["toneless_interval"]) for s in spoken), strict=True)
             axes.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0, label="95 % of resampled sentences")
-        axes.plot(at, errors, marker="o", color=colour, label=f"the bundled voice, {schedule}")
+        axes.plot(at, errors, marker="o", color=colour, label=f"the bundled voice, {name}")
     for name, colour in (("teacher", INK), ("copy synthesis", SOFT)):
         for setting in (s for s in voice if s["name"] == name):
             axes.axhline(100 * setting["figures"]["all"]["toneless"], color=colour, linestyle="--", label=name)
