@@ -14,7 +14,7 @@ from environment import command, environment, today, write_json
 from tts_lab.errors import LabError
 from tts_lab.experiments import quality
 from tts_lab.experiments.quality import Row, Sentence
-from tts_lab.experiments.quality_table import number_format, vocoder_of
+from tts_lab.experiments.quality_table import Table, number_format, only_steps, vocoder_of
 from tts_lab.experiments.teacher import MEASURES, Teacher
 from tts_lab.paths import voices_dir
 from tts_lab.recipe import Recipe, choices
@@ -169,6 +169,29 @@ def _setting(entry: Entry) -> Entry:
 
 def digest(data: Any) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def by_guidance(entries: Sequence[Entry]) -> Table:
+    """What the default recipe's guidance does to the voice, at as much work and at as many steps; entries with rows."""
+    guided, plain = (
+        {e["evaluations"]: [Row.from_dict(row) for row in e["rows"]] for e in only_steps(entries, **levers) if _many(e)}
+        for levers in ({}, {"guidance": 0.0})
+    )
+    work = [(guided[n], plain[n]) for n in guided if n in plain]
+    steps = [(guided[2 * n], plain[n]) for n in plain if 2 * n in guided]
+    rows = []
+    for name, pairs in (("as many evaluations", work), ("as many steps, twice the evaluations", steps)):
+        found = quality.compared(pairs)
+        low, high = found["toneless_interval"]
+        rated = ", ".join(f"{x:+.2f}" for x in found["mos_interval"])
+        rows.append((name, f"{100 * found['toneless']:+.1f} ({100 * low:+.1f}, {100 * high:+.1f})",
+                     f"{found['mos']:+.2f} ({rated})"))  # fmt: skip
+    return ("guided, beside unguided at", "misheard, points (95 %)", "DistillMOS (95 %)"), rows
+
+
+def _many(entry: Entry) -> bool:
+    """Whether it is a way with guidance to have: a single evaluation has none, a recording no evaluations."""
+    return bool(entry.get("evaluations", 0) > 1)
 
 
 def progress(items: Iterable[Any], what: str) -> Iterable[Any]:

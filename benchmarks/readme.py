@@ -24,8 +24,16 @@ import steps_quality
 import validate_memory
 import workbench
 from environment import ROOT, no_options
+from quality_book import by_guidance
 from speed import speeds
-from tts_lab.experiments.quality_table import by_settings, by_voices, by_ways, markdown, only_steps, vocoder_of
+from tts_lab.experiments.quality_table import (
+    by_settings,
+    by_voices,
+    by_ways,
+    markdown,
+    only_steps,
+    vocoder_of,
+)
 
 DOCUMENTS = tuple(ROOT / name for name in ("README.md", "data/voices/README.md", "docs/memory.md", "docs/levers.md"))
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -68,6 +76,8 @@ def table(name: str) -> str:
     settings = _measured("quality-mini")["settings"]
     if name == "quality_ways":
         return markdown(by_ways(settings))
+    if name == "guidance":
+        return markdown(by_guidance(settings))
     if name == "voice_quality":
         small = [s for s in settings if vocoder_of(s.get("recipe") or s) == "small"]
         ways = [*only_steps(settings), *only_steps(settings, guidance=0.0), *only_steps(settings, precision="bf16")]

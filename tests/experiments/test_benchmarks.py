@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,24 @@ def test_without_guidance_is_a_way_of_its_own_that_comes_after_the_default(bench
     assert [s["recipe"]["steps"] for s in book] == [1, 1, 2, 2, 4]
     stronger = bench.ways(bench._arguments(["--evaluations", "2", "--guidance", "1.5"]))
     assert list(stronger) == ["2 evaluations, guidance 1.5"]
+
+
+def test_guidance_is_compared_at_equal_work_and_at_equal_steps(bench) -> None:
+    from quality_book import by_guidance
+
+    def entry(steps: int, guidance: float, wrong: int) -> dict:
+        recipe = Recipe(steps=steps, guidance=guidance)
+        rows = [asdict(Row("a", "high", "你好", "你好", Errors(10, wrong, 0, 0), 4.0, 1.0))]
+        return {
+            "evaluations": recipe.evaluations_per_chunk,
+            "guidance": guidance,
+            "recipe": recipe.to_dict(),
+            "rows": rows,
+        }
+
+    ways = [entry(1, 0.0, 9), entry(1, 1.0, 5), entry(2, 1.0, 4), entry(2, 0.0, 2), entry(4, 0.0, 1)]
+    cells = by_guidance([{"name": "teacher"}, *ways])[1]
+    assert [c[1].split()[0] for c in cells] == ["+30.0", "+20.0"]  # of 10: 5 and 4 beside 2 and 1; 4 beside 2
 
 
 def test_the_small_vocoder_is_a_setting_of_its_own_and_its_figures_go_with_its_weights(bench, tmp_path) -> None:

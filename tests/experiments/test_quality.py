@@ -127,6 +127,22 @@ def test_copy_synthesis_feeds_the_vocoder_the_recordings_mel(system) -> None:
     assert rate == 22_050
 
 
+def test_two_ways_are_compared_sentence_by_sentence() -> None:
+    """What makes a sentence hard in both ways does not widen the interval; where they differ does."""
+    good, bad = (
+        [row(v, n + more, mos) for v, n in (("a", 0), ("b", 8), ("c", 3))] for more, mos in ((0, 4.0), (1, 4.5))
+    )
+    always = quality.compared([(bad, list(reversed(good)))])  # in any order
+    assert always["toneless"] == pytest.approx(0.1)
+    assert always["toneless_interval"] == pytest.approx((0.1, 0.1))
+    assert (always["mos"], *always["mos_interval"]) == pytest.approx((0.5, 0.5, 0.5))
+    both = quality.compared([(bad, good), (good, good)])
+    assert both["toneless"] == pytest.approx(0.05)
+    sometimes = quality.compared([([*good[:2], bad[2]], good)])
+    low, high = sometimes["toneless_interval"]
+    assert low == 0 < sometimes["toneless"] < high
+
+
 def test_tables() -> None:
     costs = {"all": 1.0, "vocoder": 0.5}
     teacher = {"name": "teacher", "figures": by_voice([row("a", 0, 4.5)])}

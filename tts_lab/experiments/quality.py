@@ -206,6 +206,29 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
     return out | _apart(rows) | _tones(rows)
 
 
+def compared(pairs: Sequence[tuple[Sequence[Row], Sequence[Row]]]) -> dict[str, Any]:
+    """What the first of two ways has more of than the second, over all pairs together: misheard syllables (`toneless`,
+    a share) and rating (`mos`), each with its 95 % interval.
+
+    pairs: rows of the same sentences, in any order. A sentence is drawn with all that was made of it (`interval`), so
+    what makes it easy or hard in every way does not widen the interval.
+    """
+    named = [({row.id: row for row in first}, {row.id: row for row in second}) for first, second in pairs]
+    sentences = [[(first[row.id], second[row.id]) for first, second in named] for row in pairs[0][0]]
+
+    def misheard(drawn: Sequence[list[tuple[Row, Row]]]) -> float:
+        both = [pair for sentence in drawn for pair in sentence]
+        return rate([a.errors for a, _ in both], "toneless") - rate([b.errors for _, b in both], "toneless")
+
+    def rated(drawn: Sequence[list[tuple[Row, Row]]]) -> float:
+        return fmean(a.mos - b.mos for sentence in drawn for a, b in sentence)
+
+    return {
+        "toneless": misheard(sentences), "toneless_interval": interval(sentences, misheard),
+        "mos": rated(sentences), "mos_interval": interval(sentences, rated),
+    }  # fmt: skip
+
+
 def _apart(rows: Sequence[Row]) -> dict[str, Any]:
     """Means over sentences of what all of them have, with intervals."""
     found: dict[str, Any] = {}
