@@ -41,18 +41,25 @@ class Trainer:
     def done(self) -> bool:
         return self.progress >= 1
 
-    def update(self, loss: Tensor, warm_up: int = 100, between: Callable[[], None] | None = None) -> float:
-        """One optimiser step from a loss; returns the gradient's norm. `between` may change the gradients."""
-        rate = self.rate * min(1, (self.step + 1) / warm_up)
-        rate *= 0.5 * (1 + math.cos(math.pi * max(0.0, min(1.0, (self.progress - 0.7) / 0.3)))) * 0.98 + 0.02
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+    def update(self, loss: Tensor, warm_up: int = 100, between: Callable[[], None] | None = None) -> None:
+        """One optimiser step from a loss. `between` may change the gradients."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if between is not None:
             between()
-        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), 1.0))
-        if math.isfinite(norm):
+        self.follow(warm_up)
+
+    def follow(self, warm_up: int = 100) -> None:
+        """One optimiser step along the gradients that are there, unless one of them is no number."""
+        rate = self.rate * min(1, (self.step + 1) / warm_up)
+        rate *= 0.5 * (1 + math.cos(math.pi * max(0.0, min(1.0, (self.progress - 0.7) / 0.3)))) * 0.98 + 0.02
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        if norm.is_cuda:  # a card is told to leave a step out; looking at the norm would wait for it
+            self.optimizer.found_inf = (~norm.isfinite()).float()
+            self.optimizer.step()
+        elif math.isfinite(float(norm)):
             self.optimizer.step()
         self.step += 1
         decay = min(self.decay, (self.step + 1) / (self.step + 10))
@@ -61,7 +68,6 @@ class Trainer:
             torch._foreach_lerp_(averages, weights, 1 - decay)
         now = time.monotonic()
         self.seconds, self._clock = self.seconds + now - self._clock, now
-        return norm
 
     def log(self, **values: float) -> None:
         row = {"step": self.step, "minutes": round(self.seconds / 60, 2)} | {k: round(v, 5) for k, v in values.items()}

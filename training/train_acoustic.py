@@ -84,9 +84,14 @@ def loss_of(model: AcousticModel, content: Content, mel: Tensor, mask: Tensor, t
     return (error.square() * q).sum() / (mask.sum() * mel.shape[1])
 
 
-def window_loss(model: AcousticModel, content: Content, batch: Batch, generator: torch.Generator) -> Tensor:
-    """The loss on one random window of each utterance, with random noise, times and conditions withheld."""
-    frames = CROP[int(torch.randint(len(CROP), (1,), generator=generator, device=generator.device))]
+def window_loss(model: AcousticModel, content: Content, batch: Batch, generator: torch.Generator,
+                frames: int | None = None) -> Tensor:  # fmt: skip
+    """The loss on one random window of each utterance, with random noise, times and conditions withheld.
+
+    frames: of the windows; None to draw one of CROP.
+    """
+    if frames is None:
+        frames = CROP[int(torch.randint(len(CROP), (1,), generator=generator, device=generator.device))]
     content, mel, mask = crop(content, batch, frames, generator)
     noise = torch.randn(mel.shape, generator=generator, device=generator.device).to(mel.device)
     drop = (uniform(len(mel), generator) < DROP).to(mel.device)
@@ -104,7 +109,7 @@ def whole_loss(model: AcousticModel, content: Content, batch: Batch, generator: 
 def stratified(count: int, generator: torch.Generator) -> Tensor:
     """(count,) times in 0..1, one from each of `count` equal strips, shuffled."""
     strips = (torch.arange(count, device=generator.device) + uniform(count, generator)) / count
-    return strips[torch.randperm(count, generator=generator, device=generator.device)]
+    return strips[uniform(count, generator).argsort()]
 
 
 def uniform(count: int, generator: torch.Generator) -> Tensor:

@@ -14,6 +14,8 @@ With `--sounding FOLDER` all of them come from what sounding.py makes, and lie o
 
     python training/train_joint.py --features features --sounding sounding --device cuda --bfloat16 --frames 32000 \
         --rate 7e-4 --jitter 0.3 --dropout 0.05 --average-first 2 --every 500 --minutes 16 --out runs/joint
+
+There a step is launched as one CUDA graph (`graphed.py`); `--eager` launches its kernels one by one.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from torch import Tensor, nn
 
 from batches import Batch, Corpus, Endless
 from export import ORDER
+from graphed import Graphed
 from loop import Trainer, every
 from resident import Resident
 from train_acoustic import spread_of, whole_loss, window_loss
@@ -40,6 +43,7 @@ from tts_lab.systems.mini.codes import PITCHES
 from tts_lab.systems.mini.config import MiniConfig
 from workers import add_options, average_gradients, shared, start
 
+WINDOWS = 128, 224, 448  # frames of a graph's windows: few, and the last is whole for most of what is composed
 MANNERS = 3  # effort, breath, and the sound of WORLD
 
 
@@ -82,10 +86,12 @@ def bundled(corpus: Corpus, folder: Path) -> Joint:
     return joint
 
 
-def losses_of(model: Joint, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Diffusion loss on a random window of each utterance, and the average mel's on the whole."""
+def losses_of(
+    model: Joint, batch: Batch, generator: torch.Generator, frames: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Diffusion loss on a random window of each utterance, of `frames` or as drawn, and the average mel's on all."""
     content = model.content(batch)
-    return window_loss(model.acoustic, content, batch, generator), average_loss(content.average, batch)[0]
+    return window_loss(model.acoustic, content, batch, generator, frames), average_loss(content.average, batch)[0]
 
 
 def jittered(batch: Batch, spread: float, generator: torch.Generator) -> Batch:
@@ -122,17 +128,40 @@ class Lessons:
         self.noise = torch.Generator(device).manual_seed(seed)
         self.order = np.random.default_rng(seed)
         self.endless = Endless(args.endless, corpus, self.order) if args.endless else None
-        self.sounding = Resident(args.sounding, corpus, self.order, device) if args.sounding else None
+        self.graphed = None
+        self.sounding = None
+        if args.sounding:
+            few = device.type == "cuda"
+            self.sounding = Resident(args.sounding, corpus, self.order, device, few_shapes=few)
+            if few and not args.eager:
+                self.graphed = Graphed(model, self.loss, self.noise, bfloat16=args.bfloat16)
         self.recordings: Iterator[Batch] = iter(())
 
-    def next(self, *, average_only: bool = False) -> tuple[Tensor, Tensor]:
+    def loss(self, batch: Batch, frames: int | None, average_only: bool) -> tuple[Tensor, Tensor]:
         """The loss of a step, and of it what is to be read in the log: the diffusion's or the average mel's."""
-        batch = jittered(self._batch().to(self.noise.device), self.args.jitter, self.noise)
+        batch = jittered(batch, self.args.jitter, self.noise)
         if average_only or self.args.only == "average":
             average = average_loss(self.model.content(batch).average, batch)[0]
             return average, average.detach()
-        flow, average = losses_of(self.model, batch, self.noise)
+        flow, average = losses_of(self.model, batch, self.noise, frames)
         return (flow if self.args.only else flow + self.args.weight * average), flow.detach()
+
+    def next(self, *, average_only: bool = False) -> tuple[Tensor, Tensor]:
+        """The loss of a step on the next batch, with windows of a drawn length."""
+        with torch.autocast(self.args.device, torch.bfloat16, enabled=self.args.bfloat16):
+            return self.loss(self._batch().to(self.noise.device), None, average_only)
+
+    def learn(self, trainer: Trainer, *, average_only: bool = False) -> Tensor:
+        """One step of the trainer; returns what is to be read in the log."""
+        if self.graphed is None:
+            loss, told = self.next(average_only=average_only)
+            trainer.update(loss, between=lambda: average_gradients(self.model))
+            return told
+        batch = self._batch()
+        frames = 0 if average_only else min(int(self.order.choice(WINDOWS)), batch.mel.shape[2])
+        told = self.graphed(batch, frames, average_only)
+        trainer.follow()
+        return told
 
     def _batch(self) -> Batch:
         if self.sounding:
@@ -174,10 +203,7 @@ def work(rank: int, args: argparse.Namespace) -> None:
     while not trainer.done:
         model.train()
         begun = trainer.seconds < 60 * args.average_first  # the average mel alone
-        with torch.autocast(args.device, torch.bfloat16, enabled=args.bfloat16):
-            loss, told = lessons.next(average_only=begun)
-        trainer.update(loss, between=lambda: average_gradients(model))
-        recent.append(told)
+        recent.append(lessons.learn(trainer, average_only=begun))
         every(trainer, args.every, report)
         trainer.seconds = shared(trainer.seconds)
         if begun and not args.only and trainer.seconds >= 60 * args.average_first:
@@ -212,6 +238,7 @@ def main() -> None:
     parser.add_argument("--sounding", type=Path, help="folder of what sounding.py makes; all batches are of it")
     parser.add_argument("--average-first", type=float, default=0, metavar="MINUTES", help="of the average mel alone")
     parser.add_argument("--every", type=int, default=100, help="steps between two reports, each with a checkpoint")
+    parser.add_argument("--eager", action="store_true", help="no CUDA graphs, where a card would use them")
     parser.add_argument("--bfloat16", action="store_true", help="faster where the processor has units for it")
     add_options(parser, port=29518)
     start(work, parser.parse_args())

@@ -56,6 +56,11 @@ def resident(folder: Path, corpus: Corpus, **options: bool) -> Resident:
     return Resident(folder, corpus, np.random.default_rng(0), torch.device("cpu"), **options)
 
 
+def taken(there: Resident, ids: list[int]) -> Batch:
+    rows = np.array(ids)
+    return there._taken(there._together(rows, rows))
+
+
 def same(ours: Batch, theirs: Batch) -> None:
     for name, value in vars(theirs).items():
         torch.testing.assert_close(getattr(ours, name), value, msg=name)
@@ -66,17 +71,34 @@ def test_a_batch_is_what_a_corpus_makes_of_the_rows(corpus: Corpus, tmp_path: Pa
     write(folder, "0_0.npz", rows(5, 2))
     write(folder, "1_0.npz", rows(6, 3), moved=1.0)
     there = resident(folder, corpus)
-    same(there._taken(np.array([1, 3])), Heard(folder / "0_0.npz", corpus).batch([1, 3]))
-    same(there._taken(np.array([5, 10])), Heard(folder / "1_0.npz", corpus).batch([0, 5]))
+    same(taken(there, [1, 3]), Heard(folder / "0_0.npz", corpus).batch([1, 3]))
+    same(taken(there, [5, 10]), Heard(folder / "1_0.npz", corpus).batch([0, 5]))
 
 
 def test_a_round_holds_every_row_once_within_the_budget(corpus: Corpus, tmp_path: Path) -> None:
     write(tmp_path / "sounding", "0_0.npz", rows(30, 2))
     there = resident(tmp_path / "sounding", corpus)
     lengths = np.diff(there.frames)
-    plan = there._planned(200)
+    plan = [one.ids.numpy() for one in there._planned(200)]
     assert sorted(np.concatenate(plan).tolist()) == list(range(30))
     assert all(lengths[ids].max() * len(ids) <= 200 for ids in plan)
+
+
+def test_few_shapes_hold_every_row_and_the_same_of_each(corpus: Corpus, tmp_path: Path) -> None:
+    write(tmp_path / "sounding", "0_0.npz", rows(60, 2))
+    there = resident(tmp_path / "sounding", corpus, few_shapes=True)
+    there.whole = 4, 16
+    shapes = [(*batch.symbol.shape, *batch.mel.shape) for batch in map(there._taken, there._planned(300))]
+    lengths = {shape[4] for shape in shapes}
+    assert len(lengths) > 2
+    assert all(length % 16 == 0 for length in lengths)
+    assert len(set(shapes)) == len(lengths)
+    assert all(300 - shape[4] < shape[0] * shape[4] <= 300 for shape in shapes)
+    assert set(np.concatenate([one.ids for one in there._planned(300)])) == set(range(60))
+    wide = vars(taken(there, [3, 7]))
+    for name, value in vars(taken(resident(tmp_path / "sounding", corpus), [3, 7])).items():
+        own = wide[name][..., : value.shape[-1]] if value.ndim > 1 else wide[name]
+        torch.testing.assert_close(own, value, msg=name)
 
 
 def test_files_that_come_later_are_seen_in_the_next_round(corpus: Corpus, tmp_path: Path) -> None:
@@ -117,7 +139,7 @@ def test_a_corpus_is_heard_among_other_speech(corpus: Corpus, tmp_path: Path) ->
     np.savez(folder / "corpus.npz", **held_out.taught(corpus))
     there, train = resident(folder, corpus), corpus.ids("train")
     assert len(there.rows) == 3 + len(train)
-    same(there._taken(np.array([4, 7])), corpus.batch(train[[1, 4]].tolist()))
+    same(taken(there, [4, 7]), corpus.batch(train[[1, 4]].tolist()))
     assert len(resident(folder, corpus, still=True).rows) == len(train)
 
 

@@ -91,6 +91,8 @@ def lessons(joint, corpus, tmp_path, **options):
         "jitter": 0.0,
         "device": "cpu",
         "only": None,
+        "eager": False,
+        "bfloat16": False,
         "weight": 0.5,
     }
     return train_joint.Lessons(joint, corpus, argparse.Namespace(**given | options), seed=0)
