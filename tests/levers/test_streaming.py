@@ -17,6 +17,7 @@ from tts_lab.levers.residency import Residency
 from tts_lab.levers.streaming import Stream, units
 from tts_lab.memory.tracer import Tracer
 from tts_lab.nn.dit import DiT, DiTSizes
+from tts_lab.nn.gpt2 import GPT2
 from tts_lab.nn.hifigan import HiFiGAN, HiFiGANSizes
 from tts_lab.nn.transformer import Decoder
 
@@ -53,6 +54,13 @@ def test_the_result_is_that_of_the_resident_module_bit_for_bit(name: str) -> Non
         with Stream(module, CPU) as streamed:
             assert torch.equal(run(streamed), resident)
         assert torch.equal(run(module), resident)
+
+
+@pytest.mark.parametrize("decoder", [Decoder(16, 2, 2, 32), GPT2(16, 2, 2)])
+def test_a_cache_lies_where_the_layers_come_to(decoder: Decoder | GPT2) -> None:
+    with Stream(decoder, torch.device("meta")) as streamed:
+        kept = streamed.cache("static", 1, 8)
+    assert {part.device.type for part in kept.parts} == {"meta"}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -95,7 +95,7 @@ class GPT2(nn.Module):
 
     def cache(self, kind: str, batch: int, capacity: int) -> Cache:
         """A "growing" cache, or a "static" or "int8" one for `capacity` positions of `batch` sequences."""
-        width, like = self.width // self.heads, next(self.parameters())
+        width, like = self.width // self.heads, self.ln_f.weight  # which stays where the layers only visit
         return cache_of(kind, len(self.h), batch, self.heads, capacity, width, like)
 
     def cache_bytes(self, batch: int, positions: int, dtype: torch.dtype = torch.float32) -> int:

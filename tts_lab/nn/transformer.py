@@ -68,7 +68,7 @@ class Decoder(nn.Module):
 
     def cache(self, kind: str, batch: int, capacity: int) -> Cache:
         """A "growing" cache, or a "static" or "int8" one for `capacity` positions."""
-        width, like = self.width // self.heads, next(self.parameters())
+        width, like = self.width // self.heads, self.norm.gain  # which stays where the layers only visit
         return cache_of(kind, len(self.layers), batch, self.heads, capacity, width, like)
 
     def cache_bytes(self, batch: int, capacity: int, dtype: torch.dtype = torch.float32) -> int:

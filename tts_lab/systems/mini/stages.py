@@ -201,8 +201,7 @@ class Mini:
 
     def _universal(self, mel: Mel, recipe: Recipe) -> Tensor:
         with self._use(self.hifigan, recipe) as model:
-            weight = next(model.parameters())
-            values = (mel.values + VOCODER_GAIN).to(weight.device, weight.dtype)
+            values = (mel.values + VOCODER_GAIN).to(self.device, next(model.parameters()).dtype)
             samples = tiled(model, values, recipe.tile) if recipe.tile else model(values)
         return samples.float() / math.exp(VOCODER_GAIN)
 
