@@ -1,6 +1,6 @@
 """What the emotions of the bundled voice do to its sound, and whether it is still understood.
 
-    python benchmarks/emotions.py                     20 held-out sentences, every emotion, 8 evaluations (the default)
+    python benchmarks/emotions.py                     20 held-out sentences, every emotion, 4 evaluations (the default)
     python benchmarks/emotions.py --sentences 12 --vocoder universal
 
 Each emotion is compared with the same sentences spoken neutrally: pitch, range, tempo, loudness, spectral balance and

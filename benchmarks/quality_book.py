@@ -172,10 +172,10 @@ def digest(data: Any) -> str:
 
 
 def by_guidance(entries: Sequence[Entry]) -> Table:
-    """What the default recipe's guidance does to the voice, at as much work and at as many steps; entries with rows."""
+    """What guidance of 1 does to the voice, at as much work and at as many steps; entries with rows."""
     guided, plain = (
         {e["evaluations"]: [Row.from_dict(row) for row in e["rows"]] for e in only_steps(entries, **levers) if _many(e)}
-        for levers in ({}, {"guidance": 0.0})
+        for levers in ({"guidance": 1.0}, {})
     )
     work = [(guided[n], plain[n]) for n in guided if n in plain]
     steps = [(guided[2 * n], plain[n]) for n in plain if 2 * n in guided]

@@ -80,7 +80,7 @@ def table(name: str) -> str:
         return markdown(by_guidance(settings))
     if name == "voice_quality":
         small = [s for s in settings if vocoder_of(s.get("recipe") or s) == "small"]
-        ways = [*only_steps(settings), *only_steps(settings, guidance=0.0), *only_steps(settings, precision="bf16")]
+        ways = [*only_steps(settings), *only_steps(settings, guidance=1.0), *only_steps(settings, precision="bf16")]
         unlike = {s["name"]: s for s in (*ways, *small)}  # a single evaluation has no guidance, and is of both kinds
         return markdown(by_settings(list(unlike.values())))
     settings = only_steps(settings)

@@ -5,9 +5,9 @@
     python benchmarks/steps_quality.py --texts 2 --evaluations 8,32 --out trial.json
 
 A sweep over `mini`: killed or stopped, the same command goes on. Prints a table and writes `data/measured/` (with
-other texts, voices or evaluations only where `--out` says). An evaluation is one call of the diffusion model: guidance
-doubles them, midpoint and heun double them, alternating guidance makes them one and a half times as many. The question:
-which ways are at 8 evaluations as near as uniform Euler is at 32?
+other texts, voices or evaluations only where `--out` says). An evaluation is one call of the diffusion model: guidance,
+which is 1 here, doubles them, midpoint and heun double them, alternating guidance makes them one and a half times as
+many. The question: which ways are at 8 evaluations as near as uniform Euler is at 32?
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ VOICES = ("xiaobei", "yunxi")  # a woman's and a man's
 FIGURES = ("mel_cepstral_distance", "f0_error_cents", "voicing_error", "mos", "toneless_error", "speaker_similarity")
 FEW, MANY = 8, 32
 YARDSTICK = ("euler", "uniform", "batched")
+GUIDANCE = 1.0  # so that its modes can be compared
 SCHEDULES = ("uniform", "sway")  # a leap is not after the limit that is measured against
 
 
@@ -77,7 +78,7 @@ def settings(count: int) -> Iterator[tuple[tuple[str, str, str, int], Recipe]]:
         yield (*YARDSTICK, 1), ladder([1], Recipe())[1]
         return
     for solver, schedule, mode in product(choices("solver"), SCHEDULES, ("batched", "alternate")):
-        base = Recipe(solver=solver, schedule=schedule, guidance_mode=mode)
+        base = Recipe(solver=solver, schedule=schedule, guidance=GUIDANCE, guidance_mode=mode)
         try:
             recipe = ladder([count], base)[count]
         except RecipeError:  # so many cannot be had in this way

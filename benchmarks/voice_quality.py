@@ -3,7 +3,7 @@
     python benchmarks/voice_quality.py                               40 held-out sentences, 1 to 32 evaluations
     python benchmarks/voice_quality.py --corpus CORPUS               the teacher's own figures, and how far from it
     python benchmarks/voice_quality.py --corpus CORPUS --grid        4, 8, 16 evaluations x 3 solvers x 3 formats too
-    python benchmarks/voice_quality.py --evaluations 2,4,8,16 --guidance 0     without guidance: twice the steps
+    python benchmarks/voice_quality.py --evaluations 2,4,8,16 --guidance 1     with guidance: half the steps
     python benchmarks/voice_quality.py --times                       only the seconds of what was judged
     python benchmarks/voice_quality.py --evaluations 8,16 --guidance 1.5 --sentences 10 --out trial.json
 

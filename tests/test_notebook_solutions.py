@@ -43,11 +43,11 @@ def test_film_of_even_steps_and_of_sway(mini):
     assert found == pytest.approx(said("06_steps_and_precision.ipynb", pattern), abs=0.1)
 
 
-def test_steps_without_guidance_against_few_with_it(mini):
-    figures = said("06_steps_and_precision.ipynb", r"`sway\.replace\(steps=4\)`: ([\d.]+) and ([\d.]+) dB\.")
+def test_steps_without_guidance_and_with_it(mini):
+    figures = said("06_steps_and_precision.ipynb", r"`sway\.replace\(steps=4, guidance=1\)`: ([\d.]+) and ([\d.]+) dB\.")
     sway = Recipe(schedule="sway", steps=16)
     last = say(mini, "今天天气真好。", sway)
-    ways = sway.replace(steps=8, guidance=0.0), sway.replace(steps=4)
+    ways = sway.replace(steps=8), sway.replace(steps=4, guidance=1.0)
     for recipe, apart in zip(ways, figures, strict=True):
         found = difference({"16": last, "other": say(mini, "今天天气真好。", recipe)})
         assert found["mel_cepstral_db"] == pytest.approx(apart, abs=0.1)

@@ -106,7 +106,7 @@ def test_speech_is_the_joined_pieces_and_is_an_ordinary_tensor(system):
 
 
 def test_receipt_adds_up(system):
-    speech = say(system, Request(TEXT + "☃☃", voice="high", seed=5), SHORT.replace(steps=3))
+    speech = say(system, Request(TEXT + "☃☃", voice="high", seed=5), SHORT.replace(steps=3, guidance=1.0))
     receipt = speech.receipt
     assert (receipt.system, receipt.voice, receipt.seed, receipt.chunks) == ("fake", "high", 5, 2)
     assert receipt.evaluations == 2 * 6

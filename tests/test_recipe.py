@@ -59,7 +59,7 @@ def test_evaluations_count_solver_and_guidance(levers, evaluations):
 
 def test_every_field_is_a_lever_and_the_default_is_valid():
     assert [f.name for f in dataclasses.fields(Recipe)] == list(LEVERS)
-    assert Recipe().evaluations_per_chunk == 8
+    assert Recipe().evaluations_per_chunk == 4
 
 
 def test_frozen():
@@ -213,5 +213,5 @@ def test_fp16_does_nothing_on_any_processor():
 def test_excludes_names_moot_levers():
     assert "guidance is off" in Recipe(guidance=0, guidance_mode="sequential").excludes()[0]
     assert "single step" in Recipe(steps=1, schedule="uniform").excludes()[0]
-    assert Recipe(guidance_mode="sequential").excludes() == ()
+    assert Recipe(guidance=1, guidance_mode="sequential").excludes() == ()
     assert Recipe.named("fastest").excludes() == ()

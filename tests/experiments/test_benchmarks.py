@@ -72,7 +72,10 @@ def test_settings_are_measured_once_and_kept(bench, fake_judges, capsys) -> None
     run(bench, "--evaluations", "1,8", "--guidance", "1")
     assert fake_judges.heard == 12
     book = json.loads(bench.RESULT.read_text("utf-8"))
-    assert [(s["name"], s["guidance"]) for s in book["settings"]] == [("1 evaluation", 0.0), ("8 evaluations", 1.0)]
+    assert [(s["name"], s["guidance"]) for s in book["settings"]] == [
+        ("1 evaluation", 0.0),
+        ("8 evaluations, guidance 1", 1.0),
+    ]
     eight = book["settings"][1]
     assert eight["recipe"]["steps"] == 4
     assert len(eight["rows"]) == 6
@@ -84,10 +87,12 @@ def test_settings_are_measured_once_and_kept(bench, fake_judges, capsys) -> None
     run(bench, "--evaluations", "1,4,8", "--guidance", "1")
     assert fake_judges.heard == 6  # the four evaluations alone
     names = [s["name"] for s in json.loads(bench.RESULT.read_text("utf-8"))["settings"]]
-    assert names == ["1 evaluation", "4 evaluations", "8 evaluations"]
+    assert names == ["1 evaluation", "4 evaluations, guidance 1", "8 evaluations, guidance 1"]
     out = capsys.readouterr()
-    assert "8 evaluations: measured already" in out.err
-    assert [line.split("|")[1].strip() for line in out.out.splitlines() if "evaluation" in line] == 2 * names
+    assert "8 evaluations, guidance 1: measured already" in out.err
+    assert [line.split("|")[1].strip() for line in out.out.splitlines() if "evaluation" in line] == [
+        *names, "1 evaluation", "4 evaluations", "8 evaluations",
+    ]  # fmt: skip
 
     run(bench, "--evaluations", "8", "--guidance", "1", "--again")
     assert fake_judges.heard == 6
@@ -139,7 +144,7 @@ def test_solvers_and_formats_are_named_and_keep_the_defaults_first(bench, fake_j
     assert names[:4] == [*plain, *(f"{name}, int8" for name in plain)]
     assert set(names[4:]) == {*adams, *(f"{name}, int8" for name in adams)}
     assert {s["recipe"]["quantisation"] for s in book["settings"] if "int8" in s["name"]} == {"int8"}
-    assert {s["recipe"]["steps"] for s in book["settings"] if s["evaluations"] == 8} == {4}
+    assert {s["recipe"]["steps"] for s in book["settings"] if s["evaluations"] == 8} == {8}
     assert "fp16" in book["left_out"]
 
 
@@ -167,19 +172,21 @@ def test_an_entry_of_old_is_named_as_today(bench) -> None:
 
 def test_schedules_are_named_where_there_are_steps_to_lay_out(bench) -> None:
     found = bench.ways(bench._arguments(["--evaluations", "1,2,8", "--schedule", "sway,leap"]))
-    assert list(found) == ["1 evaluation", "2 evaluations", "8 evaluations, sway", "8 evaluations"]
-    assert [recipe.schedule for recipe in found.values()] == ["leap", "leap", "sway", "leap"]
+    assert list(found) == [
+        "1 evaluation", "2 evaluations, sway", "8 evaluations, sway", "2 evaluations", "8 evaluations",
+    ]  # fmt: skip
+    assert [recipe.schedule for recipe in found.values()] == ["leap", "sway", "sway", "leap", "leap"]
 
 
-def test_without_guidance_is_a_way_of_its_own_that_comes_after_the_default(bench, fake_judges) -> None:
-    run(bench, "--evaluations", "1,2,4", "--guidance", "0")
+def test_with_guidance_is_a_way_of_its_own_that_comes_after_the_default(bench, fake_judges) -> None:
+    run(bench, "--evaluations", "1,2,4", "--guidance", "1")
     run(bench, "--evaluations", "1,2,4")
     assert fake_judges.heard == 12  # the single evaluation is one of both kinds
     book = json.loads(bench.RESULT.read_text("utf-8"))["settings"]
     assert [s["name"] for s in book] == [
-        "1 evaluation", "2 evaluations", "4 evaluations", "2 evaluations, unguided", "4 evaluations, unguided",
+        "1 evaluation", "2 evaluations", "4 evaluations", "2 evaluations, guidance 1", "4 evaluations, guidance 1",
     ]  # fmt: skip
-    assert [s["recipe"]["steps"] for s in book] == [1, 1, 2, 2, 4]
+    assert [s["recipe"]["steps"] for s in book] == [1, 2, 4, 1, 2]
     stronger = bench.ways(bench._arguments(["--evaluations", "2", "--guidance", "1.5"]))
     assert list(stronger) == ["2 evaluations, guidance 1.5"]
 
@@ -228,7 +235,7 @@ def test_the_grid_is_three_solvers_in_three_formats(bench) -> None:
         (s, *f) for s in ("euler", "midpoint", "adams") for f in (("fp32", "none"), ("bf16", "none"), ("fp32", "int8"))
     }
     assert {r.evaluations_per_chunk for r in found.values()} == {4, 8, 16}
-    assert found["8 evaluations, midpoint"].steps == 2
+    assert found["8 evaluations, midpoint"].steps == 4
 
 
 def test_bf16_is_not_measured_where_fp32_would_compute_it(bench, fake_judges, monkeypatch, capsys) -> None:

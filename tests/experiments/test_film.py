@@ -18,7 +18,7 @@ def mini():
 
 @pytest.fixture(scope="module")
 def filmed(mini):
-    return film(mini, TEXT, Recipe(steps=6))
+    return film(mini, TEXT, Recipe(steps=6, guidance=1.0))
 
 
 def test_every_step_is_there_with_its_evaluations(filmed):
@@ -45,13 +45,13 @@ def test_the_way_leads_there(filmed):
 
 def test_the_first_heading_is_the_mel_of_a_single_step(mini, filmed):
     """Going straight on after the first step is what one step does: the same velocity, from the same noise."""
-    alone = say(mini, TEXT, Recipe(steps=1)).waves[0].mel.values[0].numpy()
+    alone = say(mini, TEXT, Recipe(steps=1, guidance=1.0)).waves[0].mel.values[0].numpy()
     loudest = filmed.speech.waves[0].mel.values[0].max().item()
     assert np.allclose(filmed.frames[0].heading, np.clip((alone - loudest) * NEPER, -70, 0), atol=0.01)
 
 
 def test_filming_changes_nothing(mini, filmed):
-    assert np.array_equal(say(mini, TEXT, Recipe(steps=6)).samples, filmed.speech.samples)
+    assert np.array_equal(say(mini, TEXT, Recipe(steps=6, guidance=1.0)).samples, filmed.speech.samples)
 
 
 def test_of_a_long_text_the_first_piece_is_filmed(mini):

@@ -21,7 +21,7 @@ def test_every_way_spends_what_it_is_compared_at() -> None:
         assert ("euler", "uniform", "batched", count) in found
     assert len(ways[1]) == len(ways[2]) == 1
     assert ways[8]["adams", "uniform", "alternate", 8] == Recipe(
-        steps=5, solver="adams", schedule="uniform", guidance_mode="alternate"
+        steps=5, solver="adams", schedule="uniform", guidance=1.0, guidance_mode="alternate"
     )
 
 

@@ -43,11 +43,13 @@ def test_a_single_value_is_a_list_of_one_and_nothing_is_the_default() -> None:
 
 
 def test_a_combination_that_repeats_another_is_left_out_with_its_reason() -> None:
-    found = grid(levers={"steps": [1, 2], "schedule": ["uniform", "sway"], "guidance_mode": ["batched", "sequential"]})
+    modes = ["batched", "sequential"]
+    levers = {"steps": [1, 2], "schedule": ["uniform", "sway"], "guidance_mode": modes}
+    found = grid(levers=levers, base={"guidance": 1.0})
     assert len(found.recipes) == 6
     assert len(found.left_out) == 2
     assert "a single step spans the whole way" in found.left_out[0]
-    idle = grid(levers={"guidance": [0, 1], "guidance_mode": ["batched", "sequential"]})
+    idle = grid(levers={"guidance": [0, 1], "guidance_mode": modes})
     assert [(r.guidance, r.guidance_mode) for r in idle.recipes] == [
         (0.0, "batched"), (1.0, "batched"), (1.0, "sequential"),
     ]  # fmt: skip

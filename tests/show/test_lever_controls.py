@@ -37,6 +37,7 @@ def test_every_position_is_a_valid_recipe(levers):
 
 def test_a_setting_disables_what_it_leaves_without_effect(levers):
     boxes = levers.boxes
+    boxes["guidance"].value = 1.0
     assert boxes["guidance_mode"].idle == ""
     boxes["guidance"].value = 0.0
     assert "guidance is off" in boxes["guidance_mode"].idle

@@ -43,7 +43,7 @@ def test_repr_and_title(speech):
 
 def test_side_by_side(speech):
     table = side_by_side({"two": speech, "again": speech})
-    assert repr(table).splitlines()[0] == "two    low, 4 evaluations, 0.84 s"
+    assert repr(table).splitlines()[0] == "two    low, 2 evaluations, 0.84 s"
     page = table._repr_html_()
     assert page.count("<audio") == 2
     assert page.count('class="measured"') == 2

@@ -26,13 +26,13 @@ def test_every_way_and_every_setting_is_drawn(measured):
     spoken = [100 * s["figures"]["all"]["toneless"] for s in only_steps(voice) if s.get("evaluations")]
     assert len(spoken) >= 6
     assert list(right.lines[0].get_ydata()) == pytest.approx(spoken)
-    unguided = [s["figures"]["all"]["toneless"] for s in only_steps(voice, guidance=0.0)]
-    assert len(unguided) == 5  # the single evaluation is on every line
-    assert list(right.lines[2].get_ydata()) == pytest.approx([100 * error for error in unguided])
+    guided = [s["figures"]["all"]["toneless"] for s in only_steps(voice, guidance=1.0)]
+    assert len(guided) == 5  # the single evaluation is on every line
+    assert list(right.lines[2].get_ydata()) == pytest.approx([100 * error for error in guided])
     legend = {text.get_text() for text in right.get_legend().get_texts()}
     assert legend >= {
         "teacher",
         "the bundled voice, leap",
         "the bundled voice, sway",
-        "the bundled voice, leap, unguided",
+        "the bundled voice, leap, guided",
     }

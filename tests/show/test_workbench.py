@@ -54,17 +54,17 @@ def test_a_take_is_named_by_what_is_new_in_it(bench):
 def test_an_emotion_has_a_strength_and_neutral_has_none():
     bench = Workbench("mini", "你好。")
     assert bench.strength.disabled
-    bench.levers.boxes["steps"].value, bench.emotion.value = 1, "sad"
+    bench.levers.boxes["steps"].value, bench.emotion.value = 2, "sad"
     assert not bench.strength.disabled
     bench.strength.value = 0.5
     bench.speak()
     assert (bench.speech.request.emotion, bench.speech.request.emotion_strength) == ("sad", 0.5)
-    assert list(bench.takes) == ["A: 50% sad, steps 1"]
+    assert list(bench.takes) == ["A: 50% sad, steps 2"]
     assert "-0.8 semitones" in bench.receipt.value
     bench.emotion.value = "neutral"
     assert bench.strength.disabled
     bench.speak()
-    assert list(bench.takes)[1] == "B: steps 1"
+    assert list(bench.takes)[1] == "B: steps 2"
 
 
 @pytest.mark.parametrize("text", ["", "😀"])

@@ -12,7 +12,7 @@ from tts_lab.memory.roofline import estimate
 from tts_lab.recipe import LEVERS, Recipe, choices
 from tts_lab.systems import SYSTEMS, lacks
 
-OTHER = {"steps": 9, "guidance": 0.0, "temperature": 0.5, "beams": 3}  # than the default
+OTHER = {"steps": 9, "guidance": 1.0, "temperature": 0.5, "beams": 3}  # than the default
 
 
 @lru_cache

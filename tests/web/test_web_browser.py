@@ -102,13 +102,13 @@ def test_levers_that_nobody_touched_are_the_recipes(server, visit):
     page.goto(server.url)
     page.get_by_role("button", name="Advanced").click()
     page.get_by_label("Seed 随机种子").fill("7")
-    page.get_by_label("Guidance 引导").fill("0")
+    page.get_by_label("Guidance 引导").fill("1")
     page.get_by_label("Text 文本").fill(TEXT)
     page.get_by_role("button", name="Speak 合成").click()
     see_memory(page)
     page.get_by_role("tab", name="Receipt 明细").click()
     rows = dict(line.split("\t") for line in page.locator("#receipt").inner_text().splitlines() if "\t" in line)
-    assert (rows["seed"], rows["evaluations"], rows["recipe"]) == ("7", "4", "default with guidance 0.0")
+    assert (rows["seed"], rows["evaluations"], rows["recipe"]) == ("7", "8", "default with guidance 1.0")
 
 
 def test_a_system_without_weights_says_why_and_is_predicted(server, visit, tmp_path, monkeypatch):

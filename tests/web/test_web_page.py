@@ -92,9 +92,9 @@ def test_speaks(client, server):
 
 
 def test_what_is_asked_for_is_done(client):
-    plain, moved = speak(client), speak(client, voice="high", steps=2, guidance=0, seed=3, speed=2.0, card="24gb")
+    plain, moved = speak(client), speak(client, voice="high", steps=2, guidance=1, seed=3, speed=2.0, card="24gb")
     receipt = moved[-1]["receipt"]
-    assert (receipt["voice"], receipt["evaluations"], receipt["seed"]) == ("high", 2, 3)
+    assert (receipt["voice"], receipt["evaluations"], receipt["seed"]) == ("high", 4, 3)
     assert receipt["audio_seconds"] == pytest.approx(plain[-1]["receipt"]["audio_seconds"] / 2)
     assert moved[-1]["memory"]["card"] == "a card of 24gb"
     again = speak(client)

@@ -12,7 +12,7 @@ from tts_lab.show.plots import BLUE, GREEN, INK, ORANGE, PINK, SOFT, Picture, qu
 
 Setting = Mapping[str, Any]
 LINES = ("-", "--", "-.", ":")
-JUDGED = (("leap", {}, BLUE), ("sway", {"schedule": "sway"}, ORANGE), ("leap, unguided", {"guidance": 0.0}, GREEN))
+JUDGED = (("leap", {}, BLUE), ("sway", {"schedule": "sway"}, ORANGE), ("leap, guided", {"guidance": 1.0}, GREEN))
 COLOUR = {"euler": BLUE, "midpoint": ORANGE, "heun": PINK, "adams": GREEN}
 
 
@@ -20,7 +20,7 @@ def steps_figure(ways: Sequence[Setting], voice: Sequence[Setting]) -> Picture:
     """Left: distance of the sound from that of 64 evaluations, for each solver. Right: how much a recogniser mistakes.
 
     ways: `settings` of data/measured/steps_quality.json; voice: those of data/measured/quality-mini.json. Of these are
-    drawn those that differ from the default recipe, from it with sway, and from it without guidance, in the number of
+    drawn those that differ from the default recipe, from it with sway, and from it with guidance of 1, in the number of
     evaluations alone.
     """
     figure = Picture(figsize=(11, 4.4), layout="constrained", facecolor="white")

@@ -75,7 +75,9 @@ def test_levers_do_to_memory_what_they_say() -> None:
     offloaded = log(Recipe(steps=2, offload="stage"))
     assert offloaded.bytes_of("weight") == 2 * weights  # each of two pieces brings them anew
     assert offloaded.peak_bytes() < base.peak_bytes()
-    math, fused = (acoustic_peak(log(Recipe(steps=1, attention=k), pieces=((20, 1000),))) for k in ("math", "sdpa"))
+    math, fused = (
+        acoustic_peak(log(Recipe(steps=1, guidance=1.0, attention=k), pieces=((20, 1000),))) for k in ("math", "sdpa")
+    )
     assert math > fused + 2 * 2 * 500**2 * 4  # batch x heads x patches^2 scores, at least
     kernels = log(Recipe(steps=1, precision="fp16")).meta["attention"]
     assert set(kernels) == {"_scaled_dot_product_flash_attention"}

@@ -100,8 +100,8 @@ def test_codes_move_further_than_the_range_that_is_to_be_heard():
     width = lambda wide: int(Prosody(range=wide).of_codes(codes).diff())  # noqa: E731
     assert width(1.0) == 16
     assert width(1.37) == 24
-    assert width(0.58) == 4  # 2.4 codes either way
-    assert width(9.0) == width(1.71) == 32
+    assert width(0.52) == 5  # 2.4 codes either way, and a level that is not a whole code
+    assert width(9.0) == width(1.6) == 32
 
 
 def test_a_wider_voice_keeps_its_level():
@@ -109,7 +109,7 @@ def test_a_wider_voice_keeps_its_level():
     middle = lambda wide, level=0.0: int(Prosody(level, wide).of_codes(torch.tensor([[PITCHES // 2]])))  # noqa: E731
     assert middle(1.0) == PITCHES // 2
     assert middle(1.54, 1.5) == middle(1.54) + 2
-    assert middle(1.71) == PITCHES // 2 - 2  # 1.2 semitones, 0.75 each
+    assert middle(1.6) == PITCHES // 2 - 2  # 1.7 semitones, 0.75 each
     assert middle(0.35) == PITCHES // 2 + 1
 
 

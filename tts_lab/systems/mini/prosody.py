@@ -39,8 +39,8 @@ ROUNDING = 1e-4
 # measured on 8 `dev` sentences (docs/LOG.md). `benchmarks/pitch_range.py` measures it again; other draws come within
 # 0.1 and 0.3. A code is the mean of a phone; how the pitch goes inside it is the tone's, and does not follow.
 CODES = (0.05, 0.3, 0.6, 1.0, 1.5, 2.0)
-HEARD = (0.35, 0.58, 0.74, 1.0, 1.37, 1.71)
-SHIFT = (-1.0, -0.75, -0.5, 0.0, 0.5, 1.2)
+HEARD = (0.34, 0.52, 0.69, 1.0, 1.39, 1.6)
+SHIFT = (-0.6, -0.6, -0.5, 0.0, 1.0, 1.7)
 SEMITONES = 12 / math.log(2)  # of one unit of a natural logarithm
 
 
@@ -49,7 +49,7 @@ class Prosody:
     """How something is said, beside the voice's own way.
 
     level: semitones. range: factor of the pitch's excursions around its median; before the universal vocoder, what lies
-    beyond 0.35 to 1.71 is spoken as these. tempo: factor of the speaking rate. energy: vocal effort in dB. breath: 0 to
+    beyond 0.34 to 1.6 is spoken as these. tempo: factor of the speaking rate. energy: vocal effort in dB. breath: 0 to
     1.
     """
 
