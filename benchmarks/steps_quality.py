@@ -60,7 +60,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     texts = sentences(args.split, args.texts)
     every = {setting: recipe for count in args.evaluations for setting, recipe in settings(count)}
     recipes = [recipe.to_dict() for recipe in dict.fromkeys(every.values())]
-    grid = {"texts": texts, "voices": list(args.voices), "recipes": recipes, "device": "cpu"}
+    grid = grid_of(texts, args.voices, recipes)
     args.cells.parent.mkdir(parents=True, exist_ok=True)
     sweep = Sweep(grid, args.cells, judges=args.judges)
     results = sweep.run(args.workers, tell=lambda sentence: print(sentence, file=sys.stderr))
@@ -70,6 +70,12 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "reference": sweep.grid.reference.to_dict(),  # type: ignore[union-attr]
         "settings": summed(every, results),
     }  # fmt: skip
+
+
+def grid_of(texts: Sequence[str], voices: Sequence[str], recipes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What the sweep is asked for; the sound that all are measured against is guided as they are."""
+    base = {"guidance": GUIDANCE}
+    return {"texts": list(texts), "voices": list(voices), "recipes": list(recipes), "base": base, "device": "cpu"}
 
 
 def settings(count: int) -> Iterator[tuple[tuple[str, str, str, int], Recipe]]:

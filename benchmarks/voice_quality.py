@@ -53,6 +53,7 @@ from quality_book import (
 from tts_lab.errors import LabError
 from tts_lab.experiments import judges as judging
 from tts_lab.experiments import quality
+from tts_lab.experiments.lent import as_on_a_card
 from tts_lab.experiments.quality import Row, Sentence
 from tts_lab.experiments.quality_table import by_settings, by_voices, by_ways, markdown
 from tts_lab.experiments.teacher import Teacher
@@ -112,7 +113,8 @@ def score_voice(args: argparse.Namespace) -> None:
     for name, recipe in recipes.items():
         count = recipe.evaluations_per_chunk
         setting = {"evaluations": count, "guidance": recipe.guidance, "seed": args.seed, "recipe": recipe.to_dict()}
-        book.measure(name, setting | vocoder_setting(recipe), sentences, judges, _speaking(system, recipe, args.seed))
+        produce = _speaking(in_force(system, recipe), recipe, args.seed)
+        book.measure(name, setting | vocoder_setting(recipe), sentences, judges, produce)
     print(markdown(by_settings(book.entries())), markdown(by_ways(book.entries())), sep="\n\n")
     print(f"\nEvery row is in {out}." if out else "\nNot written: name a file with --out to keep the rows.")
 
@@ -134,9 +136,10 @@ def time_voice(args: argparse.Namespace) -> None:
         if entry["name"] not in asked:
             continue
         recipe = Recipe.from_dict(entry["recipe"])
-        quality.speak(system, next(iter(sentences.values())), recipe)  # warm-up
+        speaker = in_force(system, recipe)
+        quality.speak(speaker, next(iter(sentences.values())), recipe)  # warm-up
         rows = [
-            replace(row, cost=quality.speak(system, sentences[row.id], recipe, entry["seed"])[2])
+            replace(row, cost=quality.speak(speaker, sentences[row.id], recipe, entry["seed"])[2])
             for row in progress([Row.from_dict(row) for row in entry["rows"]], entry["name"])
         ]
         entry["figures"], entry["rows"] = quality.by_voice(rows), [asdict(row) for row in rows]
@@ -173,6 +176,11 @@ def computed(recipes: dict[str, Recipe]) -> dict[str, Recipe]:
             raise LabError(note)
         print(note, file=sys.stderr)
     return found
+
+
+def in_force(system: Any, recipe: Recipe) -> Any:
+    """The system as it computes with the recipe's weights: on a CPU they stay as they are where nothing is lent."""
+    return system if recipe.quantisation == "none" else as_on_a_card(system)
 
 
 def _teacher(teacher: Teacher, system: Any, args: argparse.Namespace) -> Iterator[tuple[str, dict[str, str], Produce]]:

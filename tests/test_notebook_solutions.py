@@ -44,7 +44,9 @@ def test_film_of_even_steps_and_of_sway(mini):
 
 
 def test_steps_without_guidance_and_with_it(mini):
-    figures = said("06_steps_and_precision.ipynb", r"`sway\.replace\(steps=4, guidance=1\)`: ([\d.]+) and ([\d.]+) dB\.")
+    figures = said(
+        "06_steps_and_precision.ipynb", r"`sway\.replace\(steps=4, guidance=1\)`: ([\d.]+) and ([\d.]+) dB\."
+    )
     sway = Recipe(schedule="sway", steps=16)
     last = say(mini, "今天天气真好。", sway)
     ways = sway.replace(steps=8), sway.replace(steps=4, guidance=1.0)

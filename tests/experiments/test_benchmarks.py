@@ -14,7 +14,9 @@ from tts_lab.audio import files
 from tts_lab.errors import LabError, OutputError
 from tts_lab.experiments.quality import Row
 from tts_lab.experiments.scoring import Errors
+from tts_lab.pipeline import say
 from tts_lab.recipe import Recipe
+from tts_lab.systems import load_system
 
 ROOT = Path(__file__).resolve().parents[2]
 LINES = [
@@ -36,6 +38,7 @@ def bench(monkeypatch, tmp_path, fake, fake_judges):
     monkeypatch.setattr(voice_quality, "voice_digest", lambda: "voice 1")
     tones = {"syllables": 2, "wrong": 1}  # which need the extra `judges`
     monkeypatch.setattr(voice_quality, "judged_speech", lambda speech: tones)
+    monkeypatch.setattr(voice_quality, "as_on_a_card", lambda system: system)  # which lends nothing
     return voice_quality
 
 
@@ -168,6 +171,19 @@ def test_an_entry_of_old_is_named_as_today(bench) -> None:
     assert filled(old)["name"] == "8 evaluations, sway"
     single = {"name": "2 evaluations", "evaluations": 2, "recipe": Recipe(schedule="sway", steps=1).to_dict()}
     assert filled(single)["recipe"] == Recipe(steps=1).to_dict()
+
+
+@pytest.mark.slow
+def test_what_is_called_int8_is_computed_so() -> None:
+    """On a CPU a recipe leaves the weights as they are; what is judged must not."""
+    import voice_quality
+
+    mini, plain = load_system("mini", "cpu"), Recipe(steps=1)
+    rounded = plain.replace(**voice_quality.FORMATS["int8"])
+    one, other = (say(voice_quality.in_force(mini, recipe), "你好。", recipe).samples for recipe in (plain, rounded))
+    assert torch.equal(one, say(mini, "你好。", plain).samples)
+    assert not torch.equal(one, other)
+    assert (one - other).square().mean() < 0.01 * one.square().mean()
 
 
 def test_schedules_are_named_where_there_are_steps_to_lay_out(bench) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tts_lab.experiments.sweep_grid import Grid
 from tts_lab.recipe import Recipe
 
 
@@ -23,6 +24,15 @@ def test_every_way_spends_what_it_is_compared_at() -> None:
     assert ways[8]["adams", "uniform", "alternate", 8] == Recipe(
         steps=5, solver="adams", schedule="uniform", guidance=1.0, guidance_mode="alternate"
     )
+
+
+def test_the_limit_is_guided_as_the_ways_are() -> None:
+    import steps_quality
+
+    recipes = [recipe.to_dict() for _, recipe in steps_quality.settings(8)]
+    found = Grid.of(steps_quality.grid_of(["你好。"], ["xiaobei"], recipes))
+    assert {recipe.guidance for recipe in found.recipes} == {found.reference.guidance} == {1.0}
+    assert found.reference.evaluations_per_chunk == 64
 
 
 def test_sentences_are_spread_over_voices() -> None:

@@ -78,13 +78,14 @@ def _seconds(report: MemoryReport) -> Figure:
 def steps_quality() -> Measured:
     """DistillMOS and recognised syllables of the bundled voice with few and with many evaluations, on the way to the
     path's own end: a leap stops short of it whatever the number."""
-    found = {s["name"]: s["figures"]["all"] for s in run.measured("quality-mini")["settings"]}
-    few, many, one = found[f"{FEW}, sway"], found[f"{MANY}, sway"], found["1 evaluation"]
+    settings = {s["name"]: s for s in run.measured("quality-mini")["settings"]}
+    ways = [settings[name] for name in (f"{FEW}, sway", f"{MANY}, sway", "1 evaluation")]
+    few, many, one = (way["figures"]["all"] for way in ways)
+    few_steps, many_steps = (Figure(way["recipe"]["steps"], "steps") for way in ways[:2])
     return {
         "few": Figure(few["mos"], "MOS"), "many": Figure(many["mos"], "MOS"), "one": Figure(one["mos"], "MOS"),
         "many_low": Figure(many["mos_interval"][0], "MOS"), "one_high": Figure(one["mos_interval"][1], "MOS"),
-        "few_high": Figure(few["mos_interval"][1], "MOS"), "few_steps": Figure(2, "steps"),
-        "many_steps": Figure(16, "steps"),
+        "few_high": Figure(few["mos_interval"][1], "MOS"), "few_steps": few_steps, "many_steps": many_steps,
         "few_error": Figure(100 * few["toneless"], "%"), "many_error": Figure(100 * many["toneless"], "%"),
     }  # fmt: skip
 
